@@ -1,0 +1,68 @@
+# What a developer, CI and a person who tries it out type. Needs python3 (3.11 or newer, with venv) and make.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+INSTALLED := $(VENV)/.installed
+DYNALITE_VERSION := 4.0.0
+DYNALITE := .cache/npm/.dynalite-$(DYNALITE_VERSION)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check conformance bench lock format docs install dynalite clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+install: $(INSTALLED) ## Make .venv with everything pinned in requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "migrator needs Python 3.11 or newer; name one: make PYTHON=python3.12 …")'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --require-hashes -r requirements.lock
+	@# The build backend is pinned in the lock too, so nothing is fetched for building.
+	$(RUN) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(INSTALLED) ## Migrate the sample database into an embedded DynamoDB and look at the result
+	@sh demo/demo.sh $(VENV)/bin
+
+test: $(INSTALLED) dynalite ## Run the tests, on every DynamoDB engine that can be had
+	$(RUN) pytest
+
+conformance: $(INSTALLED) dynalite ## Run only the engine tests; DYNAMODB_ENDPOINT=URL adds that engine
+	$(RUN) pytest tests/conformance
+
+check: $(INSTALLED) ## Format, lint, types, import order, generated pages
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) mypy
+	$(VENV)/bin/lint-imports
+	$(RUN) docs.build_cli --check
+
+format: $(INSTALLED) ## Format, and mend what the linter can mend
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+docs: $(INSTALLED) ## Write the generated pages anew
+	$(RUN) docs.build_cli
+
+ifneq ($(wildcard benchmarks/__main__.py),)
+bench: $(INSTALLED) ## Measure what the documents quote
+	$(RUN) benchmarks
+endif
+
+lock: $(INSTALLED) ## Pin the newest versions that pyproject.toml allows
+	$(RUN) uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	    --upgrade --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+
+# The second engine of the engine tests. Without it they are skipped, so a missing npm stops nothing.
+dynalite: $(DYNALITE)
+
+$(DYNALITE):
+	@if ! command -v npm >/dev/null; then echo "npm is not here: the tests on dynalite are skipped"; \
+	elif npm install --prefix .cache/npm --no-save --no-audit --no-fund --loglevel=error dynalite@$(DYNALITE_VERSION); then touch $@; \
+	else echo "dynalite could not be installed: the tests on it are skipped"; fi
+
+clean: ## Remove what make has made
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

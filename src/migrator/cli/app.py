@@ -1,0 +1,69 @@
+"""The command tree, and `main`, which the console script calls."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+import migrator
+from migrator.cli import commands, tables
+from migrator.cli.logs import configure, log_options
+from migrator.cli.outcome import exit_code_of
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(migrator.__version__, prog_name="migrator")
+@log_options
+def app() -> None:
+    """Move SQLite databases into DynamoDB tables, exactly, and prove it afterwards.
+
+    The usual order: analyze a file, write a mapping and a plan, then check, run --dry-run, run and verify it.
+    Standard output carries a command's result; logs and progress go to standard error.
+
+    \b
+    Exit codes
+      0    everything asked for was done
+      1    finished, but rows were rejected or items failed: the report names them
+      2    wrong usage, or a plan or mapping that is not valid: nothing was written
+      3    stopped by the source or the target; what was done is checkpointed
+      4    verify, check or table check found differences
+      5    another run of the same plan holds the lock
+      130  interrupted (143: terminated); run again to go on
+    """
+
+
+for command in (
+    commands.analyze,
+    commands.check,
+    commands.run,
+    commands.verify,
+    tables.table,
+    commands.local,
+):
+    app.add_command(command)
+
+
+def _end_on_sigterm(number: int, _frame: FrameType | None) -> NoReturn:
+    """As SIGINT does: unwind, so that snapshots and server processes are let go. A run sets a handler of its own."""
+    sys.exit(128 + number)
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """The exit code that a shell would get from `migrator ARGUMENTS`."""
+    configure("info", "text")
+    return exit_code_of(lambda: app.main(args=list(arguments), prog_name="migrator", standalone_mode=False))
+
+
+def main() -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File names and texts hold anything; a terminal that cannot show a letter must not end a migration.
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _end_on_sigterm)
+    sys.exit(run_command(sys.argv[1:]))

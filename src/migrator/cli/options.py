@@ -1,0 +1,87 @@
+"""What several commands share: their options, and the way from a plan's path to a Plan."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from migrator.cli.logs import as_json
+from migrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from migrator.run.plan import Plan
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+plan_argument = click.argument("plan_path", metavar="PLAN", type=click.Path(path_type=Path))
+
+local_option = click.option(
+    "--local",
+    is_flag=True,
+    help="Work on an embedded DynamoDB instead of the plan's target: no account, no network. "
+    "It keeps its tables in the state folder from one command to the next.",
+)
+
+entity_option = click.option(
+    "--entity",
+    "entities",
+    metavar="NAME",
+    multiple=True,
+    help="Only this entity; may be given several times.",
+)
+
+
+def _writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Found out before the work is done, not after."""
+    if path is None:
+        return None
+    if path.is_dir():
+        raise click.BadParameter(f"{path} is a folder")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise click.BadParameter(f"{path} cannot be written: its folder is missing, or access is denied")
+    return path
+
+
+def file_option(*names: str, help: str) -> Callable[[_Decorated], _Decorated]:
+    """An option that names a file to write."""
+    return click.option(*names, metavar="FILE", type=click.Path(path_type=Path), callback=_writable, help=help)
+
+
+@contextmanager
+def opened_plan(path: Path, *, local: bool = False) -> Iterator[Plan]:
+    """The plan; with `local`, aimed at an embedded DynamoDB that runs for as long as this is open."""
+    from migrator.run.plan import load_plan
+
+    plan = load_plan(path)
+    if not local:
+        yield plan
+        return
+    from migrator.target.embedded import embedded, local_target
+
+    with embedded(Path(plan.settings.state_dir)) as url:
+        yield replace(plan, target=replace(plan.target, **local_target(url)))
+
+
+def require_entities(plan: Plan, names: tuple[str, ...]) -> None:
+    """Refuse an `--entity` that the plan does not have."""
+    known = [entity.name for mapping in plan.mappings for entity in mapping.entities]
+    if any(mapping.fixed_items for mapping in plan.mappings):
+        known.append("items")
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f'.  Did you mean "{close[0]}"?' if close else ""
+            raise UsageError(f'--entity: the plan has no entity "{name}"\n  entities: {", ".join(known)}{hint}')
+
+
+def show_progress() -> bool:
+    """Bars are for a person at a terminal; a collector of JSON lines has no use for them."""
+    return sys.stderr.isatty() and not as_json()

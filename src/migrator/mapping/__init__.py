@@ -1,0 +1,1 @@
+"""Rows become items. Pure: no network, no clock."""

@@ -1,0 +1,237 @@
+"""What a mapping says, as frozen data: the language of `mapping.document`, read by everything after it.
+
+Names are as the user wrote them until `mapping.bind` has fitted them to a source's schema.
+All of it pickles, so that a worker process gets a mapping as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+#: A DynamoDB attribute value in the shape of boto3's low-level client: {"S": "x"}, {"N": "1"}, {"B": b"…"}, {"M": {…}}
+AttributeValue = dict[str, Any]
+#: An item or a key: attribute name -> AttributeValue
+Attributes = dict[str, AttributeValue]
+KeyType = Literal["S", "N", "B"]
+
+
+# ---- the target table
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAttribute:
+    name: str
+    type: KeyType = "S"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Provisioned capacity units a second."""
+
+    read: int
+    write: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDefinition:
+    name: str
+    partition_key: KeyAttribute
+    sort_key: KeyAttribute | None = None
+    projection: Literal["ALL", "KEYS_ONLY", "INCLUDE"] = "ALL"
+    included: tuple[str, ...] = ()  #: for projection INCLUDE
+    capacity: Capacity | None = None  #: of its own, under PROVISIONED billing
+
+    @property
+    def key_attributes(self) -> tuple[KeyAttribute, ...]:
+        return (self.partition_key, *([self.sort_key] if self.sort_key else []))
+
+
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    name: str
+    partition_key: KeyAttribute
+    sort_key: KeyAttribute | None = None
+    global_indexes: tuple[IndexDefinition, ...] = ()
+    local_indexes: tuple[IndexDefinition, ...] = ()
+    capacity: Capacity | None = None  #: None means PAY_PER_REQUEST
+    warm_throughput: Capacity | None = None
+    time_to_live: str | None = None
+    point_in_time_recovery: bool | None = None  #: None: the mapping does not say, so it is neither set nor compared
+    kms_key: str | None = None
+    deletion_protection: bool | None = None
+    table_class: Literal["STANDARD", "STANDARD_INFREQUENT_ACCESS"] | None = None
+    contributor_insights: bool | None = None
+    stream: str | None = None  #: a StreamViewType
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key_attributes(self) -> tuple[KeyAttribute, ...]:
+        return (self.partition_key, *([self.sort_key] if self.sort_key else []))
+
+    @property
+    def indexes(self) -> tuple[IndexDefinition, ...]:
+        return self.global_indexes + self.local_indexes
+
+    def index_key_types(self) -> dict[str, KeyType]:
+        """Attributes that are keys of an index but not of the table -> their declared type."""
+        own = {attribute.name for attribute in self.key_attributes}
+        return {k.name: k.type for index in self.indexes for k in index.key_attributes if k.name not in own}
+
+
+# ---- expressions: where an attribute's value comes from
+
+
+@dataclass(frozen=True, slots=True)
+class FilterCall:
+    name: str  #: a name of FILTERS, or "python:module.function"
+    arguments: tuple[str | int | float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnValue:
+    """A column through filters. `builtin` marks @rowid, @file and @stem (name without the @)."""
+
+    column: str
+    filters: tuple[FilterCall, ...] = ()
+    builtin: bool = False
+    #: how the declared type hints at reading the raw value; set by `mapping.bind`
+    hint: Literal["", "bool", "json", "number"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Text with placeholders: literals and columns in turn."""
+
+    parts: tuple[str | ColumnValue, ...]
+    source: str = ""  #: as written, for messages
+
+    def columns(self) -> Iterator[ColumnValue]:
+        return (part for part in self.parts if isinstance(part, ColumnValue))
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    value: AttributeValue
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Epoch seconds, `offset_s` after the run's start."""
+
+    offset_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    attributes: tuple[tuple[str, Expression], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """A table or view by name, or a query with its key columns."""
+
+    table: str | None = None
+    query: str | None = None
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Rows of a child source inside the item.
+
+    shape "list" with `attributes` -> list of maps, with `value` -> list of scalars;
+    "one" -> the single row as a map, or nothing; "entries" -> {name column: value expression}.
+    """
+
+    shape: Literal["list", "one", "entries"]
+    source: SourceSpec
+    match: tuple[tuple[str, str], ...]  #: (child column, parent column), at least one
+    where: str | None = None
+    order_by: str | None = None  #: as in SQL; None: the child's key
+    attributes: tuple[tuple[str, Expression], ...] = ()
+    value: Expression | None = None  #: for a list of scalars, and for entries
+    name: ColumnValue | None = None  #: for entries
+
+
+Expression = ColumnValue | Template | Constant | Now | MapOf | Children
+
+
+# ---- entities
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSpec:
+    """One item that a row becomes: keys (index keys too) and attributes."""
+
+    key: tuple[tuple[str, Template], ...]
+    attributes: tuple[tuple[str, Expression], ...] = ()
+    where: str | None = None
+    #: attribute name -> column copied by value: what `columns:` asks for; filled by `mapping.bind`
+    rest: tuple[tuple[str, ColumnValue], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    column: str
+    required: bool = False
+    type: str | None = None  #: integer, real, number, text, blob, boolean, date, json
+    one_of: tuple[Any, ...] | None = None
+    min: Any = None
+    max: Any = None
+    max_length: int | None = None
+    pattern: str | None = None
+    unique: bool = False
+    severity: Literal["error", "warn"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    name: str
+    source: SourceSpec
+    items: tuple[ItemSpec, ...]
+    where: str | None = None
+    columns: Literal["rest", "none"] = "rest"
+    except_columns: tuple[str, ...] = ()
+    nulls: Literal["omit", "keep"] = "omit"
+    rules: tuple[Rule, ...] = ()
+    listed: bool = False  #: its items stand in a list under `items:`, which key paths in messages then name
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPattern:
+    """A question the design must answer, as written; `run.questions` asks it."""
+
+    name: str
+    entity: str
+    index: str | None = None
+    key: tuple[tuple[str, Any], ...] = ()
+    sql: str | None = None
+    params: tuple[tuple[str, Any], ...] = ()
+    filter: tuple[tuple[str, Any], ...] = ()
+    order: Literal["ascending", "descending"] = "ascending"
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One file for one DynamoDB table."""
+
+    file: str  #: as messages name it
+    table: TableDefinition
+    entities: tuple[Entity, ...]
+    fixed_items: tuple[tuple[tuple[str, Expression], ...], ...] = ()
+    access_patterns: tuple[AccessPattern, ...] = ()
+
+
+# ---- what rendering gives
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A rendered item. `size_bytes` by DynamoDB's own size rules."""
+
+    attributes: Attributes = field(repr=False)
+    key: Attributes
+    size_bytes: int

@@ -1,0 +1,1 @@
+"""One migration: plan, segments, engine, verification, report."""

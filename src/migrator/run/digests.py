@@ -1,0 +1,177 @@
+"""Digests of items on disk, so that millions of keys are compared in bounded memory.
+
+A scratch SQLite file, no state: it begins empty, keeps no journal, and is removed when it is closed.
+What is expected (rendered from the source) and what is actual (scanned from the table) stand side by side in it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from migrator.errors import StoppedError
+from migrator.run.records import ItemRecord
+from migrator.source.text import InvalidText, decode_text
+
+#: Enough for the upper levels of the indexes of some ten million keys.
+CACHE_BYTES = 64 * 1024 * 1024
+
+_INT64_MAX = 2**63 - 1
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = OFF",
+    "PRAGMA synchronous = OFF",
+    "PRAGMA temp_store = FILE",
+    f"PRAGMA cache_size = -{CACHE_BYTES // 1024}",
+)
+# The source's key values follow as typeless columns k0, k1, …, so that SQLite orders them as it does in the source.
+_ITEMS = """CREATE TABLE items (
+    entity INTEGER, segment INTEGER, row_no INTEGER, item INTEGER,
+    tbl INTEGER, key TEXT, digest BLOB, expires INTEGER, width INTEGER)"""
+_COLUMNS = ("entity", "segment", "row_no", "item", "tbl", "key", "digest", "expires", "width")
+_ACTUAL = "CREATE TABLE actual (tbl INTEGER, key TEXT, digest BLOB, fits INTEGER)"
+
+
+class DigestStore:
+    """The rendered items. One thread at a time."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.unlink(missing_ok=True)
+        self._key_width = 0
+        with disk_errors(self.path):
+            self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self.connection.text_factory = decode_text
+            for statement in (*_PRAGMAS, _ITEMS):
+                self.connection.execute(statement)
+
+    def __enter__(self) -> DigestStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.connection.close()
+        self.path.unlink(missing_ok=True)
+
+    @property
+    def key_width(self) -> int:
+        """How many values the widest source key has."""
+        return self._key_width
+
+    def add(self, records: Iterable[ItemRecord]) -> None:
+        with disk_errors(self.path), transaction(self.connection):
+            for shape, group in groupby(records, _shape):
+                self._widen(len(shape))
+                self.connection.executemany(_insert(shape), map(_values, group))
+
+    def _widen(self, width: int) -> None:
+        for column in key_columns(width)[self._key_width :]:
+            self.connection.execute(f"ALTER TABLE items ADD COLUMN {column}")
+        self._key_width = max(self._key_width, width)
+
+    def index_keys(self) -> None:
+        """Once all is added: an index built at the end is sorted once, and one built on the way thrashes the disk."""
+        with disk_errors(self.path):
+            self.connection.execute("CREATE INDEX IF NOT EXISTS items_key ON items (tbl, key)")
+
+    def counts(self) -> dict[int, int]:
+        """Items of each entity."""
+        with disk_errors(self.path):
+            return dict(self.connection.execute("SELECT entity, count(*) FROM items GROUP BY entity"))
+
+    def tables(self) -> set[int]:
+        """Numbers of the tables that items go to."""
+        with disk_errors(self.path):
+            return {number for (number,) in self.connection.execute("SELECT DISTINCT tbl FROM items")}
+
+
+class ActualStore:
+    """The items that were found in the tables, in the expected items' file."""
+
+    def __init__(self, expected: DigestStore) -> None:
+        self._path = expected.path
+        self._connection = expected.connection
+        with disk_errors(self._path):
+            self._connection.execute(_ACTUAL)
+
+    def add(self, table: int, found: Iterable[tuple[str, bytes, int]]) -> None:
+        """`found`: key text, digest, and the number of the entity whose key templates fit, or -1."""
+        with disk_errors(self._path), transaction(self._connection):
+            self._connection.executemany(
+                "INSERT INTO actual VALUES (?, ?, ?, ?)", ((table, key, digest, fits) for key, digest, fits in found)
+            )
+
+    def index_keys(self) -> None:
+        with disk_errors(self._path):
+            self._connection.execute("CREATE INDEX IF NOT EXISTS actual_key ON actual (tbl, key)")
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """A scratch file that cannot be written (a full disk, above all) stops the run."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StoppedError(
+            f"{path}: the scratch file cannot be used: {error}\n"
+            "  Free some space there and in the folder for temporary files (SQLITE_TMPDIR), and run again.",
+            code="scratch_file",
+            retryable=True,
+        ) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One write for many statements. There is no journal to roll it back by: a failed store is thrown away."""
+    connection.execute("BEGIN")
+    yield
+    connection.execute("COMMIT")
+
+
+def _shape(record: ItemRecord) -> tuple[bool, ...]:
+    return tuple([isinstance(value, InvalidText) for value in record.source_key])
+
+
+def _insert(shape: tuple[bool, ...]) -> str:
+    """
+    >>> _insert((False, True)).split("width, ")[1]
+    'k0, k1) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))'
+    """
+    names = ", ".join((*_COLUMNS, *key_columns(len(shape))))
+    # Text that is not UTF-8 comes as bytes, and a BLOB would be sorted after all text.
+    marks = ["?"] * len(_COLUMNS) + ["CAST(? AS TEXT)" if invalid else "?" for invalid in shape]
+    return f"INSERT INTO items ({names}) VALUES ({', '.join(marks)})"
+
+
+def key_columns(width: int) -> tuple[str, ...]:
+    """The columns that hold a source key of so many values.
+
+    >>> key_columns(2)
+    ('k0', 'k1')
+    """
+    return tuple(f"k{n}" for n in range(width))
+
+
+def _values(record: ItemRecord) -> tuple[Any, ...]:
+    expires = record.expires
+    if expires is not None:
+        expires = max(-_INT64_MAX, min(expires, _INT64_MAX))
+    return (
+        record.entity,
+        record.segment,
+        record.row,
+        record.item,
+        record.table,
+        record.key,
+        record.digest,
+        expires,
+        len(record.source_key),
+        *record.source_key,
+    )

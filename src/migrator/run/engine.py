@@ -1,0 +1,196 @@
+"""The run: prove keys, write segments, account for everything.
+
+A dry run takes the same way with a sink that sends nothing. Whatever stops a run, the report says what was done:
+it is written on every way out but a usage error.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from migrator.errors import InterruptedRun, MigratorError, RejectLimitError
+from migrator.run.booking import book, book_requests, iter_failed_lines
+from migrator.run.collisions import Losers
+from migrator.run.history import RunFolder, new_run
+from migrator.run.lock import plan_lock
+from migrator.run.opened import OpenRun, open_run
+from migrator.run.plan import Plan
+from migrator.run.progress import progress_bar
+from migrator.run.rejects import FailedFile, RejectFile
+from migrator.run.report import EntityResult, Requests, RunError, RunReport, check_accounts
+from migrator.run.segment import Segment, SegmentResult, WriteOptions, write_segment
+from migrator.run.tables import back_up, prepare_tables
+from migrator.run.workers import StopSignal, map_unordered, pool, stopping_on_signals
+
+log = logging.getLogger(__name__)
+
+
+def run_plan(
+    plan: Plan,
+    *,
+    dry_run: bool = False,
+    entities: Sequence[str] = (),
+    restart: bool = False,
+    progress: bool = False,
+    report_file: Path | None = None,
+) -> RunReport:
+    """Run the plan and report. Raises UsageError and LockHeldError; every other end is in the report."""
+    with plan_lock(plan.settings.state_dir, plan.name, plan.settings.lock_wait_s), stopping_on_signals() as stop:
+        folder = new_run(plan, dry_run=dry_run)
+        run = _Run(plan, folder, stop, dry_run=dry_run, progress=progress)
+        report = run.report_of(lambda: run.execute(entities))
+        for path in filter(None, (folder.report, report_file)):
+            report.write(path)
+        folder.prune(plan.settings.keep_runs)
+        return report
+
+
+class _Run:
+    """One execution: what was counted so far."""
+
+    def __init__(self, plan: Plan, folder: RunFolder, stop: StopSignal, *, dry_run: bool, progress: bool) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._stop = stop
+        self._dry = dry_run
+        self._progress = progress
+        self._started = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self._opened: OpenRun | None = None
+        self._entities: dict[int, EntityResult] = {}
+        self._requests = Requests()
+        self._error: MigratorError | None = None
+
+    def report_of(self, execute: Callable[[], None]) -> RunReport:
+        try:
+            execute()
+        except MigratorError as error:
+            if error.exit_code == 2:
+                raise
+            self._error = error
+        if self._stop.signal_number:
+            self._error = InterruptedRun(self._stop.signal_number)
+        report = self._report()
+        check_accounts(report)
+        return report
+
+    def execute(self, names: Sequence[str]) -> None:
+        with open_run(self._plan, names, now_s=self._folder.now_s) as opened:
+            self._opened = opened
+            for entity in opened.entities:
+                self._entities[entity.number] = EntityResult(entity.name, entity.table.name, entity.source_name)
+            prepare_tables(opened, self._plan, dry_run=self._dry)
+            if self._plan.settings.backup and not self._dry:
+                back_up(opened, self._plan, self._started)
+            for number, repeats in opened.iter_repeats():
+                self._entities[number] = replace(self._entities[number], warnings=repeats)
+            with opened.proof(self._stop) as losers:
+                self._write_all(opened, losers)
+
+    def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
+        workers = opened.workers()
+        options = self._options(workers)
+        with (
+            pool(workers, self._stop) as executor,
+            RejectFile(self._folder.rejects) as rejects,
+            FailedFile(self._folder.failed) as failed,
+            progress_bar("written" if not self._dry else "rendered", shown=self._progress) as bar,
+        ):
+            tasks = self._tasks(opened, losers, options)
+            for result in map_unordered(executor, write_segment, tasks, workers * 2):
+                self._settle(opened, result, rejects, failed)
+                bar.update(result.read)
+
+    def _tasks(
+        self, opened: OpenRun, losers: Losers | None, options: WriteOptions
+    ) -> Iterator[tuple[Segment, dict[int, object], WriteOptions, int | None]]:
+        for segment in opened.segments:
+            if self._stop.flag.is_set() or self._out_of_time():
+                return
+            lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
+            yield segment, dict(lost), options, self._reject_room()
+
+    def _options(self, workers: int) -> WriteOptions:
+        settings = self._plan.settings
+        return WriteOptions(
+            target=self._plan.target,
+            dry=self._dry,
+            on_existing=settings.on_existing,
+            batch_size=settings.batch_size,
+            max_attempts=settings.max_attempts,
+            give_up_after_s=settings.give_up_after_s,
+            write_rate=settings.write_rate / workers if settings.write_rate else None,
+        )
+
+    def _reject_room(self) -> int | None:
+        """How many more rejects the plan allows."""
+        settings = self._plan.settings
+        if settings.on_reject == "stop":
+            return 0
+        if settings.max_rejects is None:
+            return None
+        return max(0, settings.max_rejects - sum(entity.rejected for entity in self._entities.values()))
+
+    def _out_of_time(self) -> bool:
+        limit = self._plan.settings.max_duration_s
+        if limit is not None and time.monotonic() - self._clock > limit:
+            log.warning("max_duration is over after %.0f s: stopping", limit)
+            self._stop.stop(signal.SIGTERM)
+            return True
+        return False
+
+    def _settle(self, opened: OpenRun, result: SegmentResult, rejects: RejectFile, failed: FailedFile) -> None:
+        """Book a segment: its dead letters first, so that a counted reject can be read."""
+        entity = self._entities[result.unit_number]
+        rejects.append(result.rejects)
+        failed.append(iter_failed_lines(entity, result.write))
+        self._entities[result.unit_number] = book(entity, result)
+        self._requests = book_requests(self._requests, result.write)
+        self._stop_if_needed(result)
+
+    def _stop_if_needed(self, result: SegmentResult) -> None:
+        if (error := result.error or result.write.stopped) and self._error is None:
+            self._error = error
+            self._stop.stop()
+        settings = self._plan.settings
+        rejected = sum(entity.rejected for entity in self._entities.values())
+        limit = 0 if settings.on_reject == "stop" else settings.max_rejects
+        if limit is not None and rejected > limit and self._error is None:
+            self._error = _reject_limit(settings.on_reject, rejected, limit, self._folder.rejects)
+            self._stop.stop()
+
+    def _report(self) -> RunReport:
+        finished = datetime.now(UTC)
+        opened, target = self._opened, self._plan.target
+        return RunReport(
+            run_id=self._folder.run_id,
+            plan=self._plan.name,
+            started_at=self._started,
+            finished_at=finished,
+            duration_s=time.monotonic() - self._clock,
+            entities=tuple(self._entities.values()),
+            requests=self._requests,
+            dry_run=self._dry,
+            sources=[(s.path, s.fingerprint) for s in opened.snapshots] if opened else [],
+            region=resolved_region(target),
+            endpoint_url=resolved_endpoint(target),
+            tables=list(dict.fromkeys(mapping.table.name for mapping in self._plan.mappings)),
+            rejects=str(self._folder.rejects),
+            failed=str(self._folder.failed),
+            error=RunError.of(self._error) if self._error else None,
+        )
+
+
+def _reject_limit(on_reject: str, rejected: int, limit: int, path: Path) -> RejectLimitError:
+    rule = "on_reject: stop" if on_reject == "stop" else f"max_rejects: {limit}"
+    return RejectLimitError(
+        f"{rejected} rows were rejected, and the plan says {rule}\n"
+        f"  They are in {path}. Mend the rows or the mapping, and run again.",
+        code="too_many_rejects",
+    )

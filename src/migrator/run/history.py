@@ -1,0 +1,95 @@
+"""The state folder's record of runs: a folder each, with the report, the rejects and the failed items.
+
+It also remembers when the last run of a plan against a target began, since `{now: …}` means that moment
+when the table is verified.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrator.run.plan import Plan
+from migrator.target.session import TargetSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where one run keeps its files."""
+
+    run_id: str
+    path: Path
+    now_s: int  #: epoch seconds of the run's start
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def rejects(self) -> Path:
+        return self.path / "rejects.jsonl"
+
+    @property
+    def failed(self) -> Path:
+        return self.path / "failed.jsonl"
+
+    def prune(self, keep: int) -> None:
+        """Remove the folders of the oldest runs of the state folder, all but `keep`."""
+        folders = sorted(folder for folder in self.path.parent.iterdir() if folder.is_dir())
+        for folder in folders[:-keep] if keep else folders:
+            if folder != self.path:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_run(plan: Plan, *, dry_run: bool) -> RunFolder:
+    """Begin a run: its id sorts by time."""
+    now_s = int(time.time())
+    run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now_s))}-{secrets.token_hex(3)}"
+    folder = RunFolder(run_id, _runs(plan) / run_id, now_s)
+    folder.path.mkdir(parents=True)
+    if not dry_run:
+        starts = _starts(plan) | {_target_name(plan.target): now_s}
+        write_atomically(_starts_file(plan), json.dumps(starts, indent=1))
+    return folder
+
+
+def last_start(plan: Plan) -> int | None:
+    """When the last run of this plan against this target began, epoch seconds."""
+    return _starts(plan).get(_target_name(plan.target))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """A reader sees the old file or the new one, never a part."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _runs(plan: Plan) -> Path:
+    return Path(plan.settings.state_dir) / plan.name / "runs"
+
+
+def _starts_file(plan: Plan) -> Path:
+    return Path(plan.settings.state_dir) / plan.name / "starts.json"
+
+
+def _starts(plan: Plan) -> dict[str, int]:
+    path = _starts_file(plan)
+    if not path.exists():
+        return {}
+    starts: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
+    return starts
+
+
+def _target_name(target: TargetSettings) -> str:
+    if target.local:
+        return "local"
+    return target.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or f"aws:{target.region or ''}"

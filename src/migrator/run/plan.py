@@ -1,0 +1,255 @@
+"""A plan file: YAML -> Plan, with the mappings it names."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from migrator import limits
+from migrator.errors import DocumentError, Problem, known_names
+from migrator.mapping.document import FIXED_ITEMS, load_mapping, read_version
+from migrator.mapping.model import Mapping
+from migrator.node import Node, describe, read_document
+from migrator.target.session import TargetSettings
+from migrator.yamlfile import Filled, load_yaml, scalar
+
+PLAN_KEYS = ("version", "name", "source", "mappings", "entities", "target", "settings")
+TARGET_KEYS = ("region", "endpoint_url", "profile", "role_arn")
+_UNITS_S = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+_DURATION = re.compile(rf"(\d+(?:\.\d+)?)({'|'.join(_UNITS_S)})")
+#: Files that SQLite keeps beside a database: a glob such as shop.sqlite* finds them, too.
+_COMPANIONS = ("-wal", "-shm", "-journal")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run. The defaults are the documented ones."""
+
+    create_table: Literal["if_missing", "never"] = "if_missing"
+    batch_size: int = limits.BATCH_ITEMS
+    parallelism: int = 1  #: worker processes
+    write_rate: int | None = None  #: write capacity units a second over all workers
+    validate: bool = True
+    on_reject: Literal["continue", "stop"] = "continue"
+    max_rejects: int | None = None
+    on_existing: Literal["replace", "skip", "error"] = "replace"
+    on_changed: Literal["refuse", "restart"] = "refuse"
+    backup: bool | str = False  #: True, or the backup's name
+    rollback: bool = False
+    verify: Literal["none", "sample", "full"] = "none"
+    integrity_check: Literal["full", "off"] = "full"
+    max_duration_s: float | None = None
+    lock_wait_s: float = 0.0
+    give_up_after_s: float = 300.0
+    max_attempts: int = 10
+    keep_runs: int = 30
+    state_dir: str = ".migrator"  #: absolute in a loaded plan
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    file: str  #: as messages name it
+    name: str
+    sources: tuple[str, ...]  #: absolute; a glob that finds nothing stands as it is, and opening it fails
+    mappings: tuple[Mapping, ...]
+    entities: tuple[str, ...] | None  #: only these, in this order
+    target: TargetSettings
+    settings: Settings
+
+
+def load_plan(path: str | Path) -> Plan:
+    """Read a plan and its mappings. Raises DocumentError with the problems of all of them."""
+    return read_document(load_yaml(path), _read_plan)
+
+
+def _read_plan(node: Node) -> Plan:
+    fields = node.fields(*PLAN_KEYS)
+    fields.get("version", read_version, 1)
+    name = fields.need("name", _name)
+    sources = fields.need("source", _sources)
+    mappings = fields.need("mappings", _mappings)
+    target = fields.get("target", _target, {})
+    settings = fields.get("settings", _settings, _settings_of(node, {}))
+    entities = fields.get("entities", lambda n: _entities(n, mappings), None) if mappings else None
+    fields.finish()
+    session = {key: settings.pop(key) for key in _SESSION_KEYS if key in settings}
+    return Plan(
+        file=node.document.file,
+        name=name,
+        sources=sources,
+        mappings=mappings,
+        entities=entities,
+        target=TargetSettings(**target, **session),
+        settings=Settings(**settings),
+    )
+
+
+def _name(node: Node) -> str:
+    """The plan's name; also that of its folder of state."""
+    name = node.text()
+    if not name.isprintable() or "/" in name or name.startswith(".") or len(name.encode()) > 100:
+        node.refuse(f"{describe(name)} cannot name a folder: no /, no . at its start, at most 100 bytes")
+    return name
+
+
+def _target(node: Node) -> dict[str, str | None]:
+    fields = node.fields(*TARGET_KEYS)
+    target = {key: fields.get(key, Node.text, None) for key in TARGET_KEYS}
+    fields.finish()
+    return target
+
+
+# ---- paths
+
+
+def _absolute(node: Node, text: str) -> str:
+    return os.path.normpath(node.document.path.parent / text)
+
+
+def _sources(node: Node) -> tuple[str, ...]:
+    texts = (node.text(),) if isinstance(node.value, str) else node.each(Node.text)
+    if not texts:
+        node.refuse("names no file")
+    return tuple(dict.fromkeys(path for text in texts for path in _expand(_absolute(node, text))))
+
+
+def _expand(path: str) -> list[str]:
+    """The files that a glob finds; a path that is there, or finds nothing, as it is."""
+    if os.path.exists(path) or not glob.has_magic(path):
+        return [path]
+    found = sorted(p for p in glob.glob(path, recursive=True) if os.path.isfile(p) and not p.endswith(_COMPANIONS))
+    return found or [path]
+
+
+def _mappings(node: Node) -> tuple[Mapping, ...]:
+    texts = (node.text(),) if isinstance(node.value, str) else node.each(Node.text)
+    if not texts:
+        node.refuse("names no file")
+    mappings: list[Mapping] = []
+    problems: list[Problem] = []
+    for path in dict.fromkeys(_absolute(node, text) for text in texts):
+        try:
+            mappings.append(load_mapping(path))
+        except DocumentError as error:
+            problems.extend(error.problems)
+    node.problems.extend(problems)
+    if not problems:
+        _check_together(node, mappings)
+    return tuple(mappings)
+
+
+def _check_together(node: Node, mappings: list[Mapping]) -> None:
+    """Entity names are unique over all mappings; a table is defined one way."""
+    entities: dict[str, str] = {}
+    tables: dict[str, Mapping] = {}
+    for mapping in mappings:
+        for entity in mapping.entities:
+            if entity.name in entities:
+                node.note(f'entity "{entity.name}" is in {entities[entity.name]} and in {mapping.file}', "rename one")
+            entities.setdefault(entity.name, mapping.file)
+        first = tables.setdefault(mapping.table.name, mapping)
+        if first.table != mapping.table:
+            node.note(f'table "{mapping.table.name}" is defined in two ways, in {first.file} and {mapping.file}')
+
+
+def _entities(node: Node, mappings: tuple[Mapping, ...]) -> tuple[str, ...]:
+    known = [entity.name for mapping in mappings for entity in mapping.entities]
+    known += [FIXED_ITEMS] if any(mapping.fixed_items for mapping in mappings) else []
+    names = node.each(Node.text)
+    for n, name in enumerate(names):
+        if name not in known:
+            node.note(f'entity "{name}" is in no mapping', known_names("entities", known, name), at=n)
+        elif name in names[:n]:
+            node.note(f'entity "{name}" is named twice', at=n)
+    if not names:
+        node.refuse("names no entity", "without entities: all are run")
+    return names
+
+
+# ---- settings
+
+
+def _choice(*allowed: str) -> Callable[[Node], str]:
+    return lambda node: node.choice(*allowed)
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[Node], int]:
+    return lambda node: node.integer(low, high)
+
+
+def read_duration(node: Node) -> float:
+    """Seconds: 6h, 90m, 300s, 500ms, 2d, or a plain number of seconds."""
+    value = scalar(node.value) if isinstance(node.value, Filled) else node.value
+    if isinstance(value, int | Decimal) and not isinstance(value, bool) and Decimal(value).is_finite() and value >= 0:
+        return float(value)
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        node.refuse(f"must be a duration, as 30s, 90m, 6h or 2d, and is {describe(value)}")
+    return float(Decimal(match[1]) * _UNITS_S[match[2]])
+
+
+def _positive_duration(node: Node) -> float:
+    seconds = read_duration(node)
+    if seconds <= 0:
+        node.refuse("must be longer than nothing")
+    return seconds
+
+
+def _backup(node: Node) -> bool | str:
+    if not isinstance(node.value, dict):
+        return node.boolean()
+    fields = node.fields("name")
+    name = fields.need("name", Node.text)
+    fields.finish()
+    return name
+
+
+def _rollback(node: Node) -> bool:
+    if node.boolean():
+        node.refuse("rollback is not available in this version", "leave it out, or take a backup: backup: true")
+    return False
+
+
+#: A setting -> where it goes, and how it is read. The last three are of the connection.
+SETTINGS: dict[str, tuple[str, Callable[[Node], Any]]] = {
+    "create_table": ("create_table", _choice("if_missing", "never")),
+    "batch_size": ("batch_size", _whole(1, limits.BATCH_ITEMS)),
+    "parallelism": ("parallelism", _whole(1, 256)),
+    "write_rate": ("write_rate", _whole(1)),
+    "validate": ("validate", Node.boolean),
+    "on_reject": ("on_reject", _choice("continue", "stop")),
+    "max_rejects": ("max_rejects", _whole(0)),
+    "on_existing": ("on_existing", _choice("replace", "skip", "error")),
+    "on_changed": ("on_changed", _choice("refuse", "restart")),
+    "backup": ("backup", _backup),
+    "rollback": ("rollback", _rollback),
+    "verify": ("verify", _choice("none", "sample", "full")),
+    "integrity_check": ("integrity_check", _choice("full", "off")),
+    "max_duration": ("max_duration_s", _positive_duration),
+    "lock_wait": ("lock_wait_s", read_duration),
+    "give_up_after": ("give_up_after_s", _positive_duration),
+    "max_attempts": ("max_attempts", _whole(1)),
+    "keep_runs": ("keep_runs", _whole(1)),
+    "state_dir": ("state_dir", lambda node: _absolute(node, node.text())),
+    "connect_timeout": ("connect_timeout_s", _positive_duration),
+    "read_timeout": ("read_timeout_s", _positive_duration),
+    "connections": ("connections", _whole(1, 1024)),
+}
+_SESSION_KEYS = ("connect_timeout_s", "read_timeout_s", "connections")
+
+
+def _settings(node: Node) -> dict[str, Any]:
+    fields = node.fields(*SETTINGS)
+    given = {field: fields.get(key, read, None) for key, (field, read) in SETTINGS.items() if key in fields}
+    fields.finish()
+    return _settings_of(node, given)
+
+
+def _settings_of(node: Node, given: dict[str, Any]) -> dict[str, Any]:
+    return {"parallelism": len(os.sched_getaffinity(0)), "state_dir": _absolute(node, ".migrator"), **given}

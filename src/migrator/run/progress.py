@@ -1,0 +1,12 @@
+"""Progress bars: on standard error, and only where that is a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from tqdm import tqdm
+
+
+def progress_bar(what: str, *, shown: bool) -> tqdm[None]:
+    """A bar that counts rows; silent unless it is `shown` and a terminal looks on."""
+    return tqdm(desc=what, unit=" rows", file=sys.stderr, disable=not (shown and sys.stderr.isatty()), leave=False)

@@ -1,0 +1,86 @@
+"""What the proving pass knows of each rendered item, and how its numbers are told to a person.
+
+Shared by the segments that render, the collisions that are found, and the verification that compares.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from migrator.mapping.canonical import describe_key, key_from_text
+from migrator.mapping.model import TableDefinition
+from migrator.source.text import InvalidText, SqliteValue
+
+#: The name of a mapping's fixed items, where entities are named.
+FIXED_ITEMS_NAME = "items"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecord:
+    """One rendered item. Rows are ordered by (entity, source_key, segment, row), items by their place in the row."""
+
+    entity: int  #: the entity's place in the run's order; fixed items come first
+    segment: int
+    row: int  #: position in the segment
+    item: int  #: position in the row
+    table: int  #: number of the target table: mappings that write to one table share it
+    key: str  #: `canonical.key_text`
+    digest: bytes  #: `canonical.digest`
+    expires: int | None  #: the time-to-live value, epoch seconds
+    source_key: tuple[SqliteValue, ...]  #: the row's key values
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Names for the numbers in records. What is missing here is told by its number."""
+
+    entities: Mapping[int, str] = field(default_factory=dict)
+    key_columns: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    tables: Mapping[int, TableDefinition] = field(default_factory=dict)
+
+    def entity(self, number: int) -> str:
+        """
+        >>> Labels({1: "User"}).entity(1), Labels().entity(2)
+        ('User', 'entity 2')
+        """
+        return self.entities.get(number, f"entity {number}")
+
+    def row(self, entity: int, source_key: Sequence[SqliteValue]) -> str:
+        """A source row, by its entity and key.
+
+        >>> Labels({1: "User"}, {1: ("id",)}).row(1, (7,)), Labels({0: "items"}).row(0, ())
+        ('User (id: 7)', 'a fixed item')
+        """
+        name = self.entity(entity)
+        if not source_key:
+            return "a fixed item" if name == FIXED_ITEMS_NAME else name
+        columns = self.key_columns.get(entity, ())
+        named = len(columns) == len(source_key)
+        parts = [f"{columns[n]}: {literal(v)}" if named else literal(v) for n, v in enumerate(source_key)]
+        return f"{name} ({', '.join(parts)})"
+
+    def key(self, table: int, key: str) -> str:
+        """An item's key, for a person."""
+        definition = self.tables.get(table)
+        return describe_key(key_from_text(key, definition), definition) if definition else key
+
+
+def literal(value: SqliteValue) -> str:
+    """A SQLite value on one line of text, told apart by storage class.
+
+    >>> [literal(v) for v in (None, 7, "7", b"7", InvalidText(b"\\xff"))]
+    ['NULL', '7', '"7"', "x'37'", "text x'ff'"]
+    """
+    match value:
+        case None:
+            return "NULL"
+        case InvalidText():
+            return f"text x'{value.hex()}'"
+        case bytes():
+            return f"x'{value.hex()}'"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return repr(value)

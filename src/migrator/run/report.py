@@ -1,0 +1,299 @@
+"""What a run did, for a program (JSON) and for a person (text): one set of numbers behind both.
+
+Status and exit code are computed from the numbers, here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from migrator import __version__
+from migrator.errors import MigratorError, StoppedError
+
+#: The first that applies is the exit code of a command.
+EXIT_CODES_BY_PRECEDENCE = (130, 143, 5, 2, 3, 4, 1, 0)
+
+_STATUS_BY_EXIT_CODE = {0: "succeeded", 1: "completed_with_rejects", 130: "interrupted", 143: "interrupted"}
+
+
+def first_exit_code(codes: Iterable[int]) -> int:
+    """
+    >>> first_exit_code([1, 3, 0]), first_exit_code([]), first_exit_code([3, 143])
+    (3, 0, 143)
+    """
+    given = set(codes)
+    return next((code for code in EXIT_CODES_BY_PRECEDENCE if code in given), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class EntityResult:
+    """`read` and `rejected` count source rows; `items`, `written`, `skipped` and `failed` count items."""
+
+    entity: str
+    table: str
+    source: str | None  #: the exact name of the table or view, the entity's name for a query, None for fixed items
+    read: int = 0
+    rendered_rows: int = 0  #: for the accounts only
+    items: int = 0
+    written: int = 0
+    skipped: int = 0
+    rejected: int = 0
+    failed: int = 0
+    unsent: int = 0  #: rendered, but the run stopped before; for the accounts only
+    warnings: int = 0
+    bytes: int = 0
+    write_units: float = 0
+    duration_s: float = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "entity": self.entity,
+            "table": self.table,
+            "source": self.source,
+            "read": self.read,
+            "items": self.items,
+            "written": self.written,
+            "skipped": self.skipped,
+            "rejected": self.rejected,
+            "failed": self.failed,
+            "warnings": self.warnings,
+            "bytes": self.bytes,
+            "write_units": _number(self.write_units),
+            "duration_s": _number(self.duration_s),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests to the target, and how long they took."""
+
+    sent: int = 0
+    retried: int = 0
+    throttled: int = 0
+    unprocessed_items: int = 0
+    latencies_ms: Sequence[float] = ()  #: a sample of them
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sent": self.sent,
+            "retried": self.retried,
+            "throttled": self.throttled,
+            "unprocessed_items": self.unprocessed_items,
+            "latency_ms": latency_summary(self.latencies_ms),
+        }
+
+
+def latency_summary(latencies_ms: Sequence[float]) -> dict[str, float | None]:
+    """Mean and nearest-rank percentiles; null where nothing was sent.
+
+    >>> latency_summary([1, 2, 3, 10])
+    {'mean': 4, 'p50': 2, 'p99': 10}
+    """
+    if not latencies_ms:
+        return {"mean": None, "p50": None, "p99": None}
+    ordered = sorted(latencies_ms)
+    rank = {p: ordered[max(0, math.ceil(len(ordered) * p / 100) - 1)] for p in (50, 99)}
+    return {"mean": _number(sum(ordered) / len(ordered)), "p50": _number(rank[50]), "p99": _number(rank[99])}
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """What stopped the run."""
+
+    code: str
+    message: str
+    retryable: bool
+    exit_code: int = 3
+
+    @classmethod
+    def of(cls, error: MigratorError) -> RunError:
+        return cls(error.code, str(error), error.retryable, error.exit_code)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"code": self.code, "message": self.message, "retryable": self.retryable}
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A whole run, its earlier parts included."""
+
+    run_id: str
+    plan: str
+    started_at: datetime  #: aware
+    finished_at: datetime
+    duration_s: float
+    entities: Sequence[EntityResult]
+    requests: Requests = field(default_factory=Requests)
+    dry_run: bool = False
+    resumed: bool = False
+    sources: Sequence[tuple[str, str]] = ()  #: path, and what names the snapshot that was read
+    region: str | None = None
+    endpoint_url: str | None = None
+    tables: Sequence[str] = ()
+    rejects: str | None = None  #: absolute path
+    failed: str | None = None  #: absolute path
+    error: RunError | None = None
+    verify_exit_code: int = 0  #: of the verification after the run, where the plan asks for one
+    version: str = __version__
+
+    @property
+    def exit_code(self) -> int:
+        incomplete = any(entity.rejected or entity.failed for entity in self.entities)
+        stopped = self.error.exit_code if self.error else 0
+        return first_exit_code((int(incomplete), stopped, self.verify_exit_code))
+
+    @property
+    def status(self) -> str:
+        return _STATUS_BY_EXIT_CODE.get(self.exit_code, "failed")
+
+    def totals(self) -> dict[str, int | float]:
+        names = ("read", "items", "written", "skipped", "rejected", "failed", "write_units")
+        return {name: _number(sum(getattr(entity, name) for entity in self.entities)) for name in names}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "version": self.version,
+            "plan": self.plan,
+            "status": self.status,
+            "exit_code": self.exit_code,
+            "dry_run": self.dry_run,
+            "resumed": self.resumed,
+            "started_at": _timestamp(self.started_at),
+            "finished_at": _timestamp(self.finished_at),
+            "duration_s": _number(self.duration_s),
+            "source": [{"path": path, "snapshot": snapshot} for path, snapshot in self.sources],
+            "target": {"region": self.region, "endpoint_url": self.endpoint_url, "tables": list(self.tables)},
+            "entities": [entity.to_json() for entity in self.entities],
+            "totals": self.totals(),
+            "requests": self.requests.to_json(),
+            "rejects": self.rejects,
+            "failed": self.failed,
+            "error": self.error.to_json() if self.error else None,
+        }
+
+    def to_text(self) -> str:
+        return "\n".join(_text_lines(self))
+
+    def write(self, path: str | Path) -> None:
+        write_json(path, self.to_json())
+
+
+def check_accounts(report: RunReport) -> None:
+    """Every row read was rendered or rejected; every item was written, skipped or failed.
+
+    Only a run that was stopped may have items that were never sent. Raises MigratorError, code `accounts`.
+    """
+    wrong = [line for entity in report.entities for line in _wrong_accounts(entity, stopped=report.error is not None)]
+    if wrong:
+        raise MigratorError(
+            "the counts of this run do not add up, which is a bug in migrator:\n  " + "\n  ".join(wrong),
+            code="accounts",
+        )
+
+
+def _wrong_accounts(entity: EntityResult, *, stopped: bool) -> Iterable[str]:
+    rows = entity.rendered_rows + entity.rejected
+    if rows != entity.read:
+        yield f"{entity.entity}: {entity.read} rows read, {rows} rendered or rejected"
+    items = entity.written + entity.skipped + entity.failed + (entity.unsent if stopped else 0)
+    if items != entity.items:
+        yield f"{entity.entity}: {entity.items} items, {items} written, skipped or failed"
+
+
+def write_json(path: str | Path, document: dict[str, Any]) -> None:
+    """Atomically: a reader meets the whole document or the one before. A StoppedError says what is in the way."""
+    target = Path(path).absolute()
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(_encoded(document))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoppedError(f"{target}: cannot be written: {error.strerror}", code="report_unwritable") from error
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    try:
+        return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
+    except UnicodeEncodeError:  # a lone surrogate, from JSON in the source
+        return (json.dumps(document, indent=2) + "\n").encode("ascii")
+
+
+def _number(value: float) -> int | float:
+    """Whole numbers without a fraction, others to the thousandth.
+
+    >>> _number(7.0), _number(0.12345)
+    (7, 0.123)
+    """
+    rounded = round(value, 3)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _timestamp(moment: datetime) -> str:
+    """
+    >>> _timestamp(datetime(2026, 11, 21, 10, tzinfo=UTC))
+    '2026-11-21T10:00:00Z'
+    """
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# ---- for a person
+
+_COLUMNS = ("read", "items", "written", "skipped", "rejected", "failed", "warnings", "bytes", "write_units")
+_HEADINGS = {"write_units": "write units", "duration_s": "seconds"}
+_DRY_HEADINGS = {**_HEADINGS, "written": "would write"}
+
+
+def _text_lines(report: RunReport) -> Iterable[str]:
+    resumed = ", resumed" if report.resumed else ""
+    yield f"run {report.run_id} of plan {report.plan}: {report.status.replace('_', ' ')}{resumed}"
+    if report.dry_run:
+        yield "dry run: nothing was written; the counts are what a run would do"
+    yield ""
+    yield from _table(report)
+    yield ""
+    if report.rejects and any(entity.rejected for entity in report.entities):
+        yield f"rejected rows: {report.rejects}"
+    if report.failed and any(entity.failed for entity in report.entities):
+        yield f"failed items: {report.failed}"
+    if report.error:
+        again = "  (running it again may help)" if report.error.retryable else ""
+        yield f"error: {report.error.code}: {report.error.message}{again}"
+
+
+def _table(report: RunReport) -> list[str]:
+    headings = _DRY_HEADINGS if report.dry_run else _HEADINGS
+    rows = [["entity", *(headings.get(c, c) for c in _COLUMNS), headings["duration_s"]]]
+    for entity in report.entities:
+        rows.append([entity.entity, *(_cell(getattr(entity, c)) for c in _COLUMNS), f"{entity.duration_s:.1f}"])
+    total = [_cell(sum(getattr(entity, c) for entity in report.entities)) for c in _COLUMNS]
+    return aligned([*rows, ["total", *total, f"{report.duration_s:.1f}"]])
+
+
+def _cell(value: float) -> str:
+    return str(_number(value))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns under one another: the first to the left, numbers to the right.
+
+    >>> aligned([["entity", "read"], ["User", "5"]])
+    ['entity  read', 'User       5']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(c.ljust(w) if n == 0 else c.rjust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]

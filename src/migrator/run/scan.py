@@ -1,0 +1,87 @@
+"""What a table holds, as digests: all of it by a parallel scan, or some items by their keys.
+
+Reads are strongly consistent: a verification right after a run must see what the run wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import Any
+
+from migrator.mapping.canonical import digest, key_from_text, key_text
+from migrator.mapping.model import Attributes, TableDefinition
+
+#: key text, digest, and the number of the entity whose key templates fit, or -1
+Found = tuple[str, bytes, int]
+Fits = Callable[[Attributes], int]
+#: Calls a client's method, retrying what is worth it: (method, request, what it is for) -> answer
+Ask = Callable[[Callable[..., Any], dict[str, Any], str], Any]
+
+#: "BatchGetItem" — API reference: up to 100 items
+BATCH_GET_KEYS = 100
+FOREIGN = -1
+
+
+def scan_table(
+    client: Any, definition: TableDefinition, segment: int, total_segments: int, fits: Fits, ask: Ask
+) -> Iterator[list[Found]]:
+    """One segment of a parallel scan, a page (up to 1 MB) at a time."""
+    request: dict[str, Any] = {
+        "TableName": definition.name,
+        "ConsistentRead": True,
+        "Segment": segment,
+        "TotalSegments": total_segments,
+    }
+    while True:
+        page = ask(client.scan, request, f"scanning table {definition.name}")
+        yield [_found(item, definition, fits) for item in page["Items"]]
+        if not page.get("LastEvaluatedKey"):
+            return
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def scan_in_parallel(
+    client: Any, definition: TableDefinition, segments: int, fits: Fits, ask: Ask
+) -> Iterator[list[Found]]:
+    """Pages of the whole table as they come; at most one page a segment waits."""
+    scans = [scan_table(client, definition, number, segments, fits, ask) for number in range(segments)]
+    with ThreadPoolExecutor(segments) as threads:
+        waiting = {threads.submit(next, scan, None): scan for scan in scans}
+        while waiting:
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                scan, page = waiting.pop(future), _page_of(future)
+                if page is not None:
+                    waiting[threads.submit(next, scan, None)] = scan
+                    yield page
+
+
+def _page_of(future: Future[list[Found] | None]) -> list[Found] | None:
+    return future.result()
+
+
+def get_items(
+    client: Any, definition: TableDefinition, keys: Iterable[str], ask: Ask
+) -> Iterator[list[tuple[str, Attributes]]]:
+    """Items by the text of their keys, a batch at a time; keys that the table lacks are left out."""
+    source = iter(keys)
+    while batch := [key_from_text(key, definition) for key in islice(source, BATCH_GET_KEYS)]:
+        yield list(_get_batch(client, definition, batch, ask))
+
+
+def _get_batch(
+    client: Any, definition: TableDefinition, keys: Sequence[Attributes], ask: Ask
+) -> Iterator[tuple[str, Attributes]]:
+    pending: dict[str, Any] = {definition.name: {"Keys": list(keys), "ConsistentRead": True}}
+    while pending:
+        answer = ask(client.batch_get_item, {"RequestItems": pending}, f"reading table {definition.name}")
+        for item in answer["Responses"].get(definition.name, ()):
+            yield key_text(item, definition), item
+        pending = answer.get("UnprocessedKeys") or {}
+
+
+def _found(item: Attributes, definition: TableDefinition, fits: Fits) -> Found:
+    key = {attribute.name: item[attribute.name] for attribute in definition.key_attributes}
+    return key_text(item, definition), digest(item), fits(key)

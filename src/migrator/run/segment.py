@@ -1,0 +1,269 @@
+"""What a worker is given, does and hands back.
+
+A Segment says all that a worker needs and pickles; a SegmentResult brings back counts, rejects and records.
+Workers write no state: that is the coordinator's. This is the one place where a row's rejection is caught.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+from migrator.errors import RowRejected, SourceError
+from migrator.mapping.canonical import digest, key_text
+from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
+from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
+from migrator.run.collisions import Loser
+from migrator.run.records import ItemRecord
+from migrator.run.workers import WORKER
+from migrator.run.rejects import RejectLine, reject_line
+from migrator.source.rows import Range, Read, Row, iter_rows
+from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
+from migrator.target.session import TargetSettings, create_client
+from migrator.target.writer import Writer, WriteResult
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One entity over one source file, or (without `entity`) the fixed items of a mapping."""
+
+    number: int  #: the entity's place in the order of duplicates
+    name: str
+    table_number: int
+    table: TableDefinition
+    context: RenderContext
+    source_name: str | None = None  #: as the report names it
+    snapshot: Snapshot | None = None
+    entity: Entity | None = None
+    read: Read | None = None
+    fixed: tuple[Item, ...] = ()
+    validate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A range of one unit's rows; `number` counts over the whole run."""
+
+    number: int
+    unit: Unit
+    part: Range = Range()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How a worker writes. `dry` renders, checks and counts, and sends nothing."""
+
+    target: TargetSettings
+    dry: bool
+    on_existing: str
+    batch_size: int
+    max_attempts: int
+    give_up_after_s: float
+    write_rate: float | None  #: this worker's share
+
+
+@dataclass(slots=True)
+class SegmentResult:
+    """What became of a segment. `complete` is False where it was stopped on the way."""
+
+    number: int
+    unit_number: int
+    read: int = 0
+    rendered_rows: int = 0
+    items: int = 0
+    skipped: int = 0  #: items equal to one that an earlier row gave
+    warnings: int = 0
+    rejects: list[RejectLine] = field(default_factory=list)
+    records: list[ItemRecord] = field(default_factory=list)
+    write: WriteResult = field(default_factory=WriteResult)
+    duration_s: float = 0.0
+    error: SourceError | None = None  #: what ended it early
+    complete: bool = True
+
+
+class Sink(Protocol):
+    """Where a segment's items go."""
+
+    def put(self, item: Item, tag: Any) -> None: ...
+
+    def close(self) -> WriteResult: ...
+
+
+class CountingSink:
+    """The dry run's sink: every item counts as one that would be written."""
+
+    def __init__(self, table: TableDefinition) -> None:
+        self._table = table
+        self._result = WriteResult()
+
+    def put(self, item: Item, tag: Any) -> None:
+        self._result.written[tag] += 1
+        self._result.bytes += item.size_bytes
+        self._result.write_units += item_write_units(item, self._table)
+
+    def close(self) -> WriteResult:
+        return self._result
+
+
+@dataclass(frozen=True, slots=True)
+class RowOutcome:
+    """A row's place and what it became."""
+
+    position: int
+    row: Row
+    result: Rendered | RejectLine
+
+
+def iter_outcomes(segment: Segment) -> Iterator[RowOutcome]:
+    """Render the segment's rows in order; what cannot become an item is a RejectLine.
+
+    Raises SourceError where the file cannot be read, or changed meanwhile.
+    """
+    unit = segment.unit
+    if unit.entity is None or unit.read is None or unit.snapshot is None:
+        for position, item in enumerate(unit.fixed):
+            yield RowOutcome(position, Row(()), Rendered([(0, item)]))
+        return
+    renderer = EntityRenderer(unit.entity, unit.read, unit.table, unit.context, validate=unit.validate)
+    try:
+        with connect(unit.snapshot) as connection:
+            for position, row in enumerate(iter_rows(connection, unit.read, segment.part)):
+                yield RowOutcome(position, row, _render(renderer, unit, row))
+    except sqlite3.Error as error:
+        raise to_source_error(error, unit.snapshot.path) from error
+    check_unchanged(unit.snapshot)
+
+
+def _render(renderer: EntityRenderer, unit: Unit, row: Row) -> Rendered | RejectLine:
+    try:
+        return renderer.render(row)
+    except RowRejected as reject:
+        return reject_row(unit, row, reject)
+
+
+def reject_row(unit: Unit, row: Row, reject: RowRejected) -> RejectLine:
+    """The dead-letter line of a row."""
+    assert unit.read is not None
+    assert unit.snapshot is not None
+    named = dict(zip(unit.read.relation.key, row.key, strict=True)) or dict(
+        zip(unit.read.columns, row.values, strict=True)
+    )
+    values = dict(zip(unit.read.columns, row.values, strict=True)) | named
+    return reject_line(
+        entity=unit.name,
+        source=unit.source_name or unit.name,
+        file=unit.snapshot.path,
+        key=named,
+        reject=reject,
+        value=values.get(reject.column or ""),
+        has_value=reject.column in values,
+    )
+
+
+def prove_segment(segment: Segment) -> SegmentResult:
+    """Render only, and bring back a record of each item: for collisions and for verification."""
+    result = SegmentResult(segment.number, segment.unit.number)
+    started = time.monotonic()
+    for outcome in iter_outcomes(segment):
+        result.read += 1
+        if isinstance(outcome.result, RejectLine):
+            result.rejects.append(outcome.result)
+            continue
+        result.rendered_rows += 1
+        for position, item in outcome.result.items:
+            result.records.append(to_record(segment, outcome, position, item))
+    result.duration_s = time.monotonic() - started
+    return result
+
+
+def to_record(segment: Segment, outcome: RowOutcome, position: int, item: Item) -> ItemRecord:
+    unit = segment.unit
+    return ItemRecord(
+        entity=unit.number,
+        segment=segment.number,
+        row=outcome.position,
+        item=position,
+        table=unit.table_number,
+        key=key_text(item.attributes, unit.table),
+        digest=digest(item.attributes),
+        expires=_expires(item.attributes, unit.table),
+        source_key=outcome.row.key,
+    )
+
+
+def _expires(attributes: Attributes, table: TableDefinition) -> int | None:
+    value = attributes.get(table.time_to_live or "", {}).get("N")
+    return int(float(value)) if value is not None else None
+
+
+def write_segment(
+    segment: Segment, losers: Mapping[int, Loser], options: WriteOptions, reject_limit: int | None
+) -> SegmentResult:
+    """Render and write (or, in a dry run, count) the segment.
+
+    `losers` are the rows whose keys an earlier row has. Stops, incomplete, when the run is stopped, when the
+    target refuses to go on, or after more than `reject_limit` rejects.
+    """
+    result = SegmentResult(segment.number, segment.unit.number)
+    started = time.monotonic()
+    stop = WORKER.is_stopped
+    sink = _sink(segment.unit.table, options, stop)
+    try:
+        for outcome in iter_outcomes(segment):
+            if stop() or (reject_limit is not None and len(result.rejects) > reject_limit):
+                result.complete = False
+                break
+            _account(result, segment, outcome, losers.get(outcome.position), sink)
+    except SourceError as error:
+        # What was read before counts; the coordinator decides what it means for the run.
+        result.error = error
+    finally:
+        result.write = sink.close()
+    if result.error or result.write.stopped or result.write.unsent:
+        result.complete = False
+    result.duration_s = time.monotonic() - started
+    return result
+
+
+def _account(result: SegmentResult, segment: Segment, outcome: RowOutcome, loser: Loser | None, sink: Sink) -> None:
+    result.read += 1
+    rendered = outcome.result
+    if isinstance(rendered, Rendered) and loser is not None and loser.reject is not None:
+        code, detail = loser.reject
+        rendered = reject_row(segment.unit, outcome.row, RowRejected(code, detail))
+    if isinstance(rendered, RejectLine):
+        result.rejects.append(rendered)
+        return
+    result.rendered_rows += 1
+    result.warnings += rendered.warnings
+    result.items += len(rendered.items)
+    for position, item in rendered.items:
+        if loser is not None and position in loser.skipped:
+            result.skipped += 1
+        else:
+            sink.put(item, segment.unit.name)
+
+
+@lru_cache(maxsize=4)
+def _client(settings: TargetSettings) -> Any:
+    return create_client(settings)
+
+
+def _sink(table: TableDefinition, options: WriteOptions, stop: Callable[[], bool]) -> Sink:
+    if options.dry:
+        return CountingSink(table)
+    return Writer(
+        _client(options.target),
+        table,
+        on_existing=options.on_existing,
+        batch_size=options.batch_size,
+        connections=options.target.connections,
+        max_attempts=options.max_attempts,
+        give_up_after_s=options.give_up_after_s,
+        write_rate=options.write_rate,
+        stop=stop,
+    )

@@ -1,0 +1,1 @@
+"""SQLite: what a file holds. Knows nothing of DynamoDB."""

@@ -1,0 +1,1 @@
+"""DynamoDB: tables and writes. Knows nothing of SQLite."""

@@ -1,0 +1,131 @@
+"""Clients: region, endpoint, credentials, timeouts. What a plan says goes before the environment.
+
+Credentials are found, refreshed and kept by botocore; nothing here reads, logs or stores one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+from migrator import __version__
+from migrator.errors import TargetError
+from migrator.target import body
+from migrator.target.faults import CLIENT_ERRORS, to_target_error
+
+__all__ = ["TargetSettings", "create_client", "open_session", "resolve_region", "to_target_error"]
+
+# boto3 itself overlooks the first. "The usual AWS settings": AWS_REGION is what the other SDKs and Lambda read.
+_REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+
+# The embedded engine takes any; these keep the user's own off the wire.
+_LOCAL_CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+_LOCAL_REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """Where a target is and how to reach it; picklable, so that each worker makes a client of its own.
+
+    `local` is the embedded engine: no profile, no credentials, no proxy.
+    """
+
+    region: str | None = None
+    endpoint_url: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 30.0
+    connections: int = 64
+    local: bool = False
+
+
+def resolve_region(settings: TargetSettings, session: Any, environment: Mapping[str, str] = os.environ) -> str:
+    """The plan, AWS_REGION, AWS_DEFAULT_REGION, the profile."""
+    named = (settings.region, *(environment.get(name) for name in _REGION_VARIABLES), session.region_name)
+    region = next((name for name in named if name), _LOCAL_REGION if settings.local else None)
+    if region is None:
+        raise TargetError(
+            "no AWS region is set\n  set target: region in the plan, AWS_REGION, or region in the profile",
+            code="region_missing",
+        )
+    return region
+
+
+def open_session(settings: TargetSettings, environment: Mapping[str, str] = os.environ) -> Any:
+    """A boto3 session with region and credentials; TargetError where one is missing."""
+    try:
+        session = boto3.Session(botocore_session=_core_session(settings), profile_name=_profile(settings))
+        region = resolve_region(settings, session, environment)
+        session = boto3.Session(
+            botocore_session=session._session, region_name=region, **(_LOCAL_CREDENTIALS if settings.local else {})
+        )
+        credentials = session.get_credentials()
+    except CLIENT_ERRORS as error:
+        raise to_target_error(error, "AWS settings") from error
+    if credentials is None:
+        raise TargetError(
+            "no AWS credentials were found\n"
+            "  set AWS_PROFILE or target: profile, log in (aws sso login), or run where a role is attached;\n"
+            "  --local needs none",
+            code="credentials_missing",
+        )
+    if settings.role_arn and not settings.local:
+        _assume_role(session, settings.role_arn, credentials, region)
+    return session
+
+
+def create_client(settings: TargetSettings, environment: Mapping[str, str] = os.environ) -> Any:
+    """A DynamoDB client that tries each request once: retrying is `target.backoff`'s."""
+    session = open_session(settings, environment)
+    client = session.client("dynamodb", endpoint_url=settings.endpoint_url, config=client_config(settings))
+    body.install(client)
+    return client
+
+
+def client_config(settings: TargetSettings) -> Config:
+    """Mode `legacy` is the one that checks the CRC32 of DynamoDB's answers, also with a single attempt."""
+    return Config(
+        connect_timeout=settings.connect_timeout_s,
+        read_timeout=settings.read_timeout_s,
+        max_pool_connections=settings.connections,
+        retries={"mode": "legacy", "total_max_attempts": 1},
+        tcp_keepalive=True,
+        user_agent_extra=f"migrator/{__version__}",
+        **({"proxies": {}} if settings.local else {}),
+    )
+
+
+def _profile(settings: TargetSettings) -> str | None:
+    return None if settings.local else settings.profile
+
+
+def _core_session(settings: TargetSettings) -> Any:
+    if not settings.local:
+        return botocore.session.Session()
+    # An AWS_PROFILE that does not exist, or a broken config file, must not stop what needs neither.
+    nothing = {"profile": (None, None, None, None)}
+    files = {name: (None, None, os.devnull, None) for name in ("config_file", "credentials_file")}
+    return botocore.session.Session(session_vars=nothing | files)
+
+
+def _assume_role(session: Any, role_arn: str, source_credentials: Any, region: str) -> None:
+    """Put the role's credentials into the session; they refresh themselves before they expire."""
+    core = session._session
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=partial(core.create_client, region_name=region),
+        source_credentials=source_credentials,
+        role_arn=role_arn,
+        extra_args={"RoleSessionName": "migrator"},
+    )
+    core._credentials = DeferredRefreshableCredentials(
+        method="assume-role", refresh_using=fetcher.fetch_credentials
+    )

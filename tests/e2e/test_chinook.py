@@ -1,0 +1,51 @@
+"""Chinook, a real file with all its foreign keys, folded into one table on each engine."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLAN = Path(__file__).parents[1] / "chinook" / "plan.yaml"
+SOURCE = Path(os.environ.get("MIGRATOR_REAL_DATA", "/nonexistent")) / "chinook.sqlite"
+TABLE = "chinook-e2e"
+
+pytestmark = pytest.mark.skipif(not SOURCE.exists(), reason="MIGRATOR_REAL_DATA names no folder with chinook.sqlite")
+
+
+@pytest.fixture
+def chinook(migrator: Any, tmp_path: Path) -> Any:
+    settings = {"MIGRATOR_REAL_DATA": str(SOURCE.parent), "CHINOOK_STATE_DIR": str(tmp_path / "state")}
+    return replace(migrator, environment={**migrator.environment, **settings})
+
+
+def test_the_table_equals_a_plain_rendering_and_answers_every_question(
+    chinook: Any, door: Any, dynamodb: Any, scan: Any, chinook_oracle: Any, differences: Any
+) -> None:
+    run = chinook("run", PLAN)
+    assert run.exit_code == 0, run.stderr
+    assert door.refused == []
+    assert differences(scan(TABLE), chinook_oracle.expected_items(SOURCE)) == []
+    with closing(chinook_oracle.connect(SOURCE)) as db:
+        for question in chinook_oracle.QUESTIONS:
+            expected = question.expected(db)
+            assert expected, question.name
+            assert question.ask(dynamodb, TABLE) == expected, question.name
+        counts = {name: sum(1 for _ in render(db)) for name, render in chinook_oracle.ENTITIES.items()}
+    assert {e["entity"]: e["written"] for e in run.report["entities"] if e["source"]} == counts
+
+
+def test_verify_finds_no_difference_and_running_again_changes_nothing(
+    chinook: Any, door: Any, scan: Any, differences: Any
+) -> None:
+    assert chinook("run", PLAN).exit_code == 0
+    first = scan(TABLE)
+    verify = chinook("verify", PLAN)
+    assert verify.exit_code == 0, verify.stdout + verify.stderr
+    assert chinook("run", PLAN).exit_code == 0
+    assert door.refused == []
+    assert differences(scan(TABLE), first) == []

@@ -1,0 +1,142 @@
+"""The community platform's plan, as it ships, on each engine behind the strict door."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "fixtures" / "madmall.sqlite"
+TABLE = "madmall-e2e-main"
+ON_EVERY_ITEM = {"PK", "SK", "entityType", "createdAt", "updatedAt", "version"}
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """The plan that ships, moved: its state folder goes with it, its source and mapping stay where they are."""
+    copy = tmp_path / "madmall.yaml"
+    shipped = (ROOT / "plans" / "madmall.yaml").read_text(encoding="utf-8")
+    copy.write_text(shipped.replace("../", f"{ROOT}/"), encoding="utf-8")
+    return copy
+
+
+def started_at(report: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(report["started_at"])
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        return list(db.iterdump())
+
+
+def test_the_committed_file_is_what_its_sql_builds(tmp_path: Path) -> None:
+    for name in ("build.py", "madmall.sql"):
+        (tmp_path / name).write_bytes((ROOT / "fixtures" / name).read_bytes())
+    subprocess.run([sys.executable, str(tmp_path / "build.py")], check=True, timeout=60)
+    assert dump(tmp_path / "madmall.sqlite") == dump(SOURCE)
+
+
+def test_the_table_equals_a_plain_rendering_of_the_source(
+    migrator: Any, plan: Path, door: Any, scan: Any, madmall_oracle: Any, differences: Any
+) -> None:
+    run = migrator("run", plan)
+    assert run.exit_code == 0, run.stderr
+    assert door.refused == []
+    assert differences(scan(TABLE), madmall_oracle.expected_items(SOURCE, started_at(run.report))) == []
+
+
+def test_every_item_says_its_type_its_times_and_its_version(migrator: Any, plan: Path, scan: Any) -> None:
+    migrator("run", plan)
+    assert [key for key, item in scan(TABLE).items() if not item.keys() >= ON_EVERY_ITEM] == []
+
+
+def test_the_report_counts_what_the_plain_rendering_counts(migrator: Any, plan: Path, madmall_oracle: Any) -> None:
+    run = migrator("run", plan)
+    with closing(sqlite3.connect(SOURCE)) as db:
+        db.row_factory = sqlite3.Row
+        expected = {name: len(list(render(db))) for name, render in madmall_oracle.ENTITIES.items()}
+    assert {e["entity"]: e["written"] for e in run.report["entities"]} == expected | {"items": 1}
+    assert run.report["totals"]["rejected"] == 0
+    assert run.entity("User")["warnings"] == 1  # one status that is none of the usual
+
+
+def test_verify_after_a_run_finds_no_difference(migrator: Any, plan: Path) -> None:
+    migrator("run", plan)
+    verify = migrator("verify", plan)
+    assert verify.exit_code == 0, verify.stdout + verify.stderr
+
+
+def test_running_again_changes_nothing(
+    migrator: Any, plan: Path, door: Any, scan: Any, madmall_oracle: Any, differences: Any
+) -> None:
+    migrator("run", plan)
+    again = migrator("run", plan)
+    assert again.exit_code == 0, again.stderr
+    assert door.refused == []
+    # The one thing that moves is {now: +365d}: another run, another start.
+    assert differences(scan(TABLE), madmall_oracle.expected_items(SOURCE, started_at(again.report))) == []
+
+
+def test_a_dry_run_counts_the_same_and_writes_nothing(migrator: Any, plan: Path, door: Any) -> None:
+    dry = migrator("run", plan, "--dry-run")
+    assert dry.exit_code == 0, dry.stderr
+    assert not door.writes
+    assert dry.report["dry_run"] is True
+    assert dry.report["totals"]["items"] == migrator("run", plan).report["totals"]["items"]
+
+
+def _query(dynamodb: Any, index: str, partition: str) -> list[dict[str, Any]]:
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=TABLE,
+        IndexName=index,
+        KeyConditionExpression=f"{index}PK = :pk",
+        ExpressionAttributeValues={":pk": {"S": partition}},
+    )
+    return [item for page in pages for item in page["Items"]]
+
+
+def test_a_user_is_found_by_email_however_it_was_typed(migrator: Any, plan: Path, dynamodb: Any) -> None:
+    migrator("run", plan)
+    found = _query(dynamodb, "GSI1", "EMAIL#elodie.martin@example.fr")
+    assert [item["userId"]["S"] for item in found] == ["usr_005"]
+
+
+def test_a_feed_comes_in_the_order_of_time(migrator: Any, plan: Path, dynamodb: Any) -> None:
+    migrator("run", plan)
+    with closing(sqlite3.connect(SOURCE)) as db:
+        live = "feed = 'FEED#healing' AND published_at IS NOT NULL AND deleted_at IS NULL"
+        expected = {story for (story,) in db.execute(f"SELECT story_id FROM stories WHERE {live}")}
+    found = _query(dynamodb, "GSI2", "FEED#healing")
+    times = [item["publishedAt"]["S"] for item in found]
+    assert {item["storyId"]["S"] for item in found} == expected
+    assert times == sorted(times)
+
+
+def test_a_moderation_queue_holds_its_status_and_no_other(migrator: Any, plan: Path, dynamodb: Any) -> None:
+    migrator("run", plan)
+    found = _query(dynamodb, "GSI3", "COMMENT_STATUS#flagged")
+    assert found
+    assert {item["status"]["S"] for item in found} == {"flagged"}
+
+
+def test_a_tenant_sees_nothing_of_another(migrator: Any, plan: Path, dynamodb: Any, scan: Any) -> None:
+    migrator("run", plan)
+    everything = scan(TABLE).values()
+    for tenant in ("sisters", "harborclinic", "lotus"):
+        found = _query(dynamodb, "GSI4", f"TENANT#{tenant}")
+        assert {item["tenantId"]["S"] for item in found} == {tenant}
+        assert len(found) == sum(item.get("tenantId") == {"S": tenant} for item in everything)
+
+
+def test_no_secret_of_the_source_is_migrated(migrator: Any, plan: Path, scan: Any) -> None:
+    run = migrator("run", plan)
+    for written in (repr(scan(TABLE)), repr(run.report), run.stdout, run.stderr):
+        assert "argon2id" not in written
+        assert "slow to answer" not in written

@@ -1,0 +1,160 @@
+"""Rows and child rows, against nested loops in plain Python."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from migrator.source.relation import Relation
+from migrator.source.rows import ChildRead, Range, Read, iter_ranges, iter_rows
+from migrator.source.schema import Column
+from migrator.source.text import InvalidText, decode_text
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
+
+
+@contextmanager
+def database(script: str):
+    raw = sqlite3.connect(":memory:")
+    raw.text_factory = decode_text
+    raw.executescript(script)
+    engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def relation(name, columns, *, key=(), rowid="rowid", key_walks=False, kind="table", from_sql=None):
+    return Relation(
+        name, kind, from_sql or f'"{name}"', tuple(Column(c) for c in columns.split()), key, rowid, key_walks
+    )
+
+
+USERS = relation("users", "id name", key=("id",), rowid="id")
+PETS = relation("pets", "owner name age")
+TOYS = relation("toys", "pet label")
+
+
+def read_all(connection, read, rows=2):
+    return [row for part in iter_ranges(connection, read.relation, rows) for row in iter_rows(connection, read, part)]
+
+
+def test_ranges_cover_a_rowid_table_with_gaps_and_negative_rowids_once():
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name);"
+        "INSERT INTO users VALUES (-7,'a'),(0,'b'),(3,'c'),(900,'d'),(9223372036854775807,'e');"
+    ) as connection:
+        rows = read_all(connection, Read(USERS, ("name",)))
+    assert [(row.key, row.values) for row in rows] == [
+        ((-7,), ("a",)),
+        ((0,), ("b",)),
+        ((3,), ("c",)),
+        ((900,), ("d",)),
+        ((9223372036854775807,), ("e",)),
+    ]
+
+
+def test_a_table_without_rowid_is_walked_by_its_composite_key():
+    things = relation("things", "a b v", key=("b", "a"), rowid=None, key_walks=True)
+    with database(
+        "CREATE TABLE things (a, b, v, PRIMARY KEY (b, a)) WITHOUT ROWID;"
+        "INSERT INTO things VALUES (1,'x',1),(2,'x',2),(1,'y',3),(x'00',CAST(x'ff' AS TEXT),4),(1,x'00',5);"
+    ) as connection:
+        rows = read_all(connection, Read(things, ("v",)), rows=1)
+    assert [row.values[0] for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[3].key == (InvalidText(b"\xff"), b"\x00")
+
+
+def test_an_empty_table_has_one_range_and_no_rows():
+    with database("CREATE TABLE users (id INTEGER PRIMARY KEY, name)") as connection:
+        assert list(iter_ranges(connection, USERS, 10)) == [Range()]
+        assert read_all(connection, Read(USERS, ("name",))) == []
+
+
+def test_conditions_are_evaluated_beside_the_columns():
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name); INSERT INTO users VALUES (1,'a'),(2,NULL),(3,'c');"
+    ) as connection:
+        read = Read(USERS, ("name",), where="id > 1", conditions=("name IS NULL", "users.id = 3"))
+        rows = read_all(connection, read)
+    assert [row.conditions for row in rows] == [(1, 0), (0, 1)]
+
+
+def test_a_query_is_numbered_by_its_key_and_keeps_its_children():
+    query = relation("", "n", key=("n",), rowid=None, kind="query", from_sql="(SELECT DISTINCT owner AS n FROM pets\n)")
+    with database(
+        "CREATE TABLE pets (owner, name, age); INSERT INTO pets VALUES (2,'c',1),(1,'b',9),(1,'a',3);"
+    ) as connection:
+        read = Read(query, ("n",), children=(ChildRead(PETS, (("owner", "n"),), ("name",), order_by="age DESC"),))
+        rows = read_all(connection, read)
+    assert [(row.values, [pet.values[0] for pet in row.children[0]]) for row in rows] == [
+        ((1,), ["b", "a"]),
+        ((2,), ["c"]),
+    ]
+
+
+def test_children_of_two_parents_with_equal_match_values_go_to_both():
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name); INSERT INTO users VALUES (1,'a'),(2,'a'),(3,NULL);"
+        "CREATE TABLE pets (owner, name, age); INSERT INTO pets VALUES ('a','p',1),(NULL,'q',1);"
+    ) as connection:
+        read = Read(USERS, ("name",), children=(ChildRead(PETS, (("owner", "name"),), ("name",)),))
+        rows = read_all(connection, read)
+    assert [[pet.values for pet in row.children[0]] for row in rows] == [[("p",)], [("p",)], []]
+
+
+@pytest.mark.parametrize(
+    ("order_by", "expected"),
+    [
+        (None, ["b", "a", "c"]),
+        ("name", ["a", "b", "c"]),
+        ("age DESC, name", ["a", "c", "b"]),
+        ("age NULLS LAST, max(name, 'b') DESC", ["b", "c", "a"]),
+        ("lower(name) COLLATE NOCASE desc", ["c", "b", "a"]),
+    ],
+)
+def test_order_by_is_as_in_sql(order_by, expected):
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name); INSERT INTO users VALUES (1,'x');"
+        "CREATE TABLE pets (owner, name, age); INSERT INTO pets VALUES (1,'b',1),(1,'a',5),(1,'c',5);"
+    ) as connection:
+        read = Read(USERS, ("id",), children=(ChildRead(PETS, (("owner", "id"),), ("name",), order_by=order_by),))
+        (row,) = read_all(connection, read)
+    assert [pet.values[0] for pet in row.children[0]] == expected
+
+
+small = st.one_of(st.none(), st.integers(0, 3), st.sampled_from(["", "a", "b"]))
+
+
+@given(
+    users=st.lists(small, max_size=6),
+    pets=st.lists(st.tuples(small, small), max_size=8),
+    toys=st.lists(st.tuples(small, small), max_size=8),
+    rows=st.integers(1, 4),
+)
+def test_merged_children_equal_nested_loops(users, pets, toys, rows):
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name); CREATE TABLE pets (owner, name, age);"
+        "CREATE TABLE toys (pet, label);"
+    ) as connection:
+        raw = connection.connection
+        raw.executemany("INSERT INTO users (name) VALUES (?)", [(u,) for u in users])
+        raw.executemany("INSERT INTO pets (owner, name) VALUES (?, ?)", pets)
+        raw.executemany("INSERT INTO toys VALUES (?, ?)", toys)
+        toy_read = ChildRead(TOYS, (("pet", "name"),), ("label",))
+        read = Read(USERS, ("name",), children=(ChildRead(PETS, (("owner", "name"),), ("name",), children=(toy_read,)),))
+        found = [
+            (row.values[0], [(pet.values[0], [toy.values[0] for toy in pet.children[0]]) for pet in row.children[0]])
+            for row in read_all(connection, read, rows)
+        ]
+
+    def same(a, b):
+        return a is not None and b is not None and type(a) is type(b) and a == b
+
+    assert found == [
+        (u, [(name, [label for pet, label in toys if same(pet, name)]) for owner, name in pets if same(owner, u)])
+        for u in users
+    ]

@@ -1,0 +1,60 @@
+"""Pages that promise something about the code are held to it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import migrator
+from migrator.mapping.rejects import REJECT_CODES
+
+PACKAGE = Path(migrator.__file__).parent
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def iter_raised_codes() -> Iterator[tuple[str, str]]:
+    """Each literal code of a `RowRejected(…)` in the package, and where it stands."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "RowRejected":
+                code = node.args[0]
+                if isinstance(code, ast.Constant):
+                    yield code.value, f"{path.relative_to(PACKAGE)}:{node.lineno}"
+
+
+def documented_codes() -> set[str]:
+    page = (DOCS / "rejects.md").read_text(encoding="utf-8")
+    return set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+
+
+def test_every_reject_code_stands_in_the_page() -> None:
+    assert documented_codes() == set(REJECT_CODES)
+
+
+def test_every_code_that_a_row_is_rejected_with_is_documented() -> None:
+    raised = list(iter_raised_codes())
+    assert raised
+    assert [where for code, where in raised if code not in documented_codes()] == []
+
+
+def test_the_page_of_the_commands_is_what_help_says() -> None:
+    spec = importlib.util.spec_from_file_location("build_cli", DOCS / "build_cli.py")
+    assert spec is not None
+    assert spec.loader is not None
+    build_cli = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build_cli)
+    assert build_cli.main(check=True) == 0, "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name
+)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
