@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 #: A table of 500 columns would fill the screen that an error may take.
 _NAMES_SHOWN = 30
-from typing import Any
 
 
 class MigratorError(Exception):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -159,10 +160,8 @@ def read_document(document: Document, read: Callable[[Node], T]) -> T:
     """Read a whole document. Raises DocumentError with all its problems, in the order of the file."""
     problems: list[Problem] = []
     value: T | None = None
-    try:
+    with suppress(Malformed):
         value = read(Node(document.data, "", document, problems))
-    except Malformed:
-        pass
     if problems:
         raise DocumentError(sorted(problems, key=lambda problem: problem.line or 0))
     return cast(T, value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -66,13 +66,13 @@ def load_yaml(path: str | Path, environ: Mapping[str, str] = os.environ) -> Docu
     path = Path(path).absolute()
     file = shown(path)
     root = _compose(_read(path, file), file)
-    reader = _Walk(file, environ)
-    data = reader.value(root, "") if root is not None else None
-    if not reader.problems and not isinstance(data, dict):
-        reader.problems.append(Problem(file, "", "is empty" if data is None else "is not a map of keys and values"))
-    if reader.problems:
-        raise DocumentError(reader.problems)
-    return Document(data, file, path, reader.lines)
+    walk = _Walk(file, environ)
+    data = walk.value(root, "") if root is not None else None
+    if not walk.problems and not isinstance(data, dict):
+        walk.problems.append(Problem(file, "", "is empty" if data is None else "is not a map of keys and values"))
+    if walk.problems or not isinstance(data, dict):
+        raise DocumentError(walk.problems)
+    return Document(data, file, path, walk.lines)
 
 
 def shown(path: Path) -> str:
@@ -114,7 +114,7 @@ def _decimal(text: str) -> Decimal:
     return Decimal(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
-_SCALARS = {
+_SCALARS: dict[str, Callable[[str], Any]] = {
     "null": lambda text: None,
     "bool": lambda text: text.lower() == "true",
     "int": _integer,
@@ -140,14 +140,13 @@ def _read(path: Path, file: str) -> str:
 def _compose(text: str, file: str) -> yaml.Node | None:
     try:
         loader = _Loader(text)
-        return loader.get_single_node()  # type: ignore[no-any-return]
+        return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         problem = _syntax_problem(file, text, error)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        problem = Problem(
-            file, f"line {line}", f"the character U+{ord(text[error.position]):04X} is not allowed in YAML"
-        )
+        character = f"U+{ord(text[error.position]):04X}"
+        problem = Problem(file, f"line {line}", f"the character {character} is not allowed in YAML", line=line)
     except RecursionError:
         problem = Problem(file, "", "is nested too deeply")
     raise DocumentError([problem])

@@ -58,10 +58,11 @@ def _bug(error: Exception) -> str:
 
 def complain(message: str, code: str, exit_code: int, prefix: str = "migrator: ") -> int:
     """One error, on standard error; as a line of the log where that is JSON. Gives the exit code back."""
+    traced = _log.isEnabledFor(logging.DEBUG) and sys.exc_info()[0] is not None
     if as_json():
-        _log.error(message, extra={"code": code, "exit_code": exit_code})
+        _log.error(message, extra={"code": code, "exit_code": exit_code}, exc_info=traced)
         return exit_code
-    if _log.isEnabledFor(logging.DEBUG) and sys.exc_info()[0]:
+    if traced:
         show(traceback.format_exc().rstrip(), sys.stderr)
     show(prefix + message, sys.stderr)
     return exit_code

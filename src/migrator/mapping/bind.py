@@ -182,14 +182,16 @@ class _Binder:
         return replace(item, rest=tuple(rest))
 
     def _clash(self, name: str, what: str, path: str) -> None:
-        message = f'column "{name}" is copied under its own name, which {what} not built from it has'
+        message = f'column "{name}" has the name of {what} that is not built from it'
         if not name:
-            message = 'column "" is copied under its own name, which DynamoDB refuses for an attribute'
-        quoted = name if re.fullmatch(r"\w+", name) else f"'\"{name}\"'"
+            message = 'column "" cannot be copied under its own name: DynamoDB refuses it'
+        plain = re.fullmatch(r"\w+", name)
+        column, member = (name, name) if plain else (f"'\"{name}\"'", f'"{name}"')
         self.note(
             join(path, "columns"),
             message,
-            f"map it under another name (attributes: {{other: {quoted}}}) or leave it out (columns: {{except: [{name or repr('')}]}})",
+            f"map it under another name (attributes: {{other: {column}}})"
+            f" or leave it out (columns: {{except: [{member}]}})",
         )
 
     # ---- expressions

@@ -1,7 +1,7 @@
 """Attribute values as DynamoDB sees them: how large they are and when two are equal.
 
-Numbers are equal by value, sets whatever their order. It works alike on items that were rendered and on items that
-boto3's low-level client read, so that `verify` compares the two, and collisions are found by what DynamoDB calls one key.
+Numbers are equal by value, sets whatever their order. It works alike on items that were rendered and on items
+that boto3's low-level client read: `verify` compares the two, and collisions go by what DynamoDB calls one key.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from migrator.mapping.decimals import normal_number
 from migrator.mapping.model import Attributes, AttributeValue, TableDefinition
-from migrator.mapping.numbers import normal_number
 
 _DIGEST_BYTES = 16
 

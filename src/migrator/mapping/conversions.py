@@ -18,8 +18,8 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from migrator.errors import RowRejected
+from migrator.mapping.decimals import normal_number, number_text, parse_number, shown
 from migrator.mapping.jsontext import parse_json
-from migrator.mapping.numbers import normal_number, number_text, parse_number, shown
 from migrator.mapping.values import JSON_NULL, FilteredValue, JsonNull, TypedSet, to_attribute_value, to_text
 from migrator.source.text import InvalidText
 
@@ -259,7 +259,7 @@ def shard(value: FilteredValue, count: int) -> int:
     return int.from_bytes(_sha256(value).digest()[:4], "big") % count
 
 
-def _sha256(value: FilteredValue) -> Any:
+def _sha256(value: FilteredValue) -> hashlib._Hash:
     return hashlib.sha256(value if isinstance(value, bytes) else _utf8(to_text(value)))
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from migrator.errors import RowRejected
-from migrator.mapping.numbers import is_canonical, shown
+from migrator.mapping.decimals import parse_number, shown
 from migrator.mapping.values import FilteredValue, JsonNull, to_text
 from migrator.source.text import InvalidText
 
@@ -29,6 +29,8 @@ _JULIAN_DAYS_BELOW = 5_373_485
 _JULIAN_EPOCH_MS = 210_866_760_000_000
 _SECONDS_BELOW = 10**11
 _MILLISECONDS_BELOW = 10**14
+#: Decimal exponents beyond which a number is no instant: years in nanoseconds have 20 digits
+_MAGNITUDE = 25
 
 #: unit -> (nanoseconds in one, the unit's zero in seconds since 1970)
 _UNITS: Mapping[str, tuple[int, int]] = {
@@ -134,13 +136,14 @@ def _to_datetime(instant: int) -> datetime:
 
 
 def _to_number(value: FilteredValue) -> int | Decimal:
-    text = to_text(value) if not isinstance(value, float) else repr(value)
-    if isinstance(value, str) and not is_canonical(text := text.strip()):
-        raise RowRejected("not_a_date", f"{shown(value)} is not a number of the unit that is named")
-    number = Decimal(text)
-    if not number.is_finite() or number.adjusted() > 25:
+    try:
+        number = Decimal(repr(value)) if isinstance(value, float) else parse_number(to_text(value).strip())
+    except RowRejected as error:
+        raise RowRejected("not_a_date", f"{shown(value)} is not a number of the unit that is named") from error
+    if not number.is_finite() or (number and number.adjusted() > _MAGNITUDE):
         raise RowRejected("date_out_of_range", f"{shown(value)} is too large for a date")
-    return number
+    # Exact arithmetic on 1E-999999999 would take a number of as many digits.
+    return number if number and number.adjusted() > -_MAGNITUDE else 0
 
 
 def _from_unit(number: int | Decimal, unit: str) -> int:
@@ -164,7 +167,7 @@ def _from_number(value: int | float | Decimal) -> int:
 
 
 def _scaled(number: int | Decimal, scale: int) -> int:
-    """Exact, rounded down to the nanosecond: Fraction-free, since int arithmetic never rounds."""
+    """Nanoseconds, rounded down, in integers all the way."""
     if isinstance(number, int):
         return number * scale
     numerator, denominator = number.as_integer_ratio()

@@ -19,6 +19,7 @@ from migrator.mapping.expressions import (
 )
 from migrator.mapping.model import Entity, Expression, ItemSpec, KeyType, Mapping, Rule, TableDefinition, Template
 from migrator.mapping.patterns import read_access_pattern
+from migrator.mapping.rules import TYPES
 from migrator.mapping.tabledef import read_table
 from migrator.node import Fields, Node, describe, read_document
 from migrator.yamlfile import load_yaml
@@ -27,7 +28,6 @@ MAPPING_KEYS = ("version", "table", "items", "entities", "access_patterns")
 ENTITY_KEYS = ("source", "where", "key", "attributes", "items", "columns", "nulls", "rules")
 ITEM_KEYS = ("key", "attributes", "where")
 RULE_KEYS = ("required", "type", "one_of", "min", "max", "max_length", "pattern", "unique", "severity")
-RULE_TYPES = ("integer", "real", "number", "text", "blob", "boolean", "date", "json")
 #: The name under which reports count the fixed items.
 FIXED_ITEMS = "items"
 
@@ -42,8 +42,8 @@ def load_mapping(path: str | Path) -> Mapping:
 def _read_mapping(node: Node) -> Mapping:
     fields = node.fields(*MAPPING_KEYS)
     fields.get("version", read_version, 1)
-    table = fields.need("table", read_table)
-    keys = _Keys.of(table) if table else None
+    table: TableDefinition | None = fields.need("table", read_table)
+    keys = _Keys.of(table) if table is not None else None
     fixed = fields.get("items", lambda n: n.each(lambda item: _fixed_item(item, keys)), ())
     entities = fields.get("entities", lambda n: n.each_named(lambda entity: _entity(entity, keys)), ())
     names = list(node.value["entities"]) if isinstance(node.value.get("entities"), dict) else []
@@ -51,6 +51,7 @@ def _read_mapping(node: Node) -> Mapping:
     if "entities" not in fields and "items" not in fields:
         fields.fail("there is nothing to write", "add entities: or items:")
     fields.finish()
+    assert table is not None  # else finish() has raised
     return Mapping(
         node.document.file, table, tuple(e for _, e in entities), fixed, tuple(pattern for _, pattern in patterns)
     )
@@ -196,7 +197,7 @@ def _rule(node: Node) -> Rule:
     rule = Rule(
         column=node.key,
         required=fields.get("required", Node.boolean, False),
-        type=fields.get("type", lambda n: n.choice(*RULE_TYPES), None),
+        type=fields.get("type", lambda n: n.choice(*TYPES), None),
         one_of=fields.get("one_of", lambda n: n.each(_rule_value), None),
         min=fields.get("min", _rule_value, None),
         max=fields.get("max", _rule_value, None),

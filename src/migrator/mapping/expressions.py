@@ -13,7 +13,6 @@ from typing import Any, Literal, NoReturn, TypeVar
 from migrator.errors import RowRejected, known_names
 from migrator.mapping.filters import check_call
 from migrator.mapping.model import (
-    Attributes,
     AttributeValue,
     Children,
     ColumnValue,
@@ -148,7 +147,7 @@ def constant_key_problem(value: Expression, key_type: KeyType) -> str | None:
     """Why a fixed item's value cannot be a key of that type."""
     if key_type == "B":
         return "a fixed item has no binary values, and this key is of type B"
-    given: Attributes = value.value if isinstance(value, Constant) else {"N": "0"}
+    given: AttributeValue = value.value if isinstance(value, Constant) else {"N": "0"}
     if key_type not in given:
         return f"this key is of type {key_type}, and the value of type {next(iter(given))}"
     return "a key cannot be empty" if given[key_type] == "" else None
@@ -226,10 +225,8 @@ def _named_expression(node: Node) -> Expression:
 def read_expression(node: Node) -> Expression:
     if not isinstance(node.value, dict):
         if isinstance(node.value, bool | int | Decimal):
-            node.refuse(
-                f"names a column, and is {describe(node.value)}",
-                f"for a constant write {{value: {describe(node.value)}}}",
-            )
+            value = describe(node.value)
+            node.refuse(f"names a column, and is {value}", f"for a constant write {{value: {value}}}")
         return read_column(node)
     forms = [key for key in node.value if key in FORMS]
     if not forms and any(value is None for value in node.value.values()):

@@ -95,7 +95,7 @@ def check_call(call: FilterCall) -> str | None:
 def _check_import(path: str) -> str | None:
     try:
         conversions.load_function(path)
-    except (ImportError, SyntaxError, ValueError) as error:
+    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, OSError) as error:
         return f"python:{path} cannot be used: {error}"
     return None
 

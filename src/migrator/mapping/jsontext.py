@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from migrator.errors import RowRejected
-from migrator.mapping.numbers import shown
+from migrator.mapping.decimals import shown
 
 #: None inside of a list or map is JSON's null.
 JsonValue = None | bool | int | Decimal | str | list[Any] | dict[str, Any]

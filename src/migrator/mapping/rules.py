@@ -15,9 +15,8 @@ from typing import Any, Literal, NamedTuple
 from migrator.errors import RowRejected
 from migrator.mapping import conversions
 from migrator.mapping.dates import to_instant
+from migrator.mapping.decimals import parse_number, shown
 from migrator.mapping.model import Rule
-from migrator.mapping.numbers import parse_number, shown
-from migrator.mapping.values import to_text
 from migrator.source.text import InvalidText, SqliteValue, storage_class
 
 
@@ -74,7 +73,7 @@ def _check_max(value: SqliteValue, bound: Any) -> str | None:
 
 
 def _check_max_length(value: SqliteValue, limit: int) -> str | None:
-    length = len(value) if isinstance(value, str | bytes) else len(to_text(value))
+    length = len(value if isinstance(value, str | bytes) else repr(value))
     return None if length <= limit else f"a length of {length}, over {limit}"
 
 

@@ -19,9 +19,9 @@ from migrator.limits import (
     SORT_KEY_BYTES,
 )
 from migrator.mapping.canonical import item_size, value_size
+from migrator.mapping.decimals import normal_number, number_text, shown
 from migrator.mapping.jsontext import has_lone_surrogate
 from migrator.mapping.model import Attributes, AttributeValue, KeyAttribute, TableDefinition
-from migrator.mapping.numbers import normal_number, number_text, shown
 
 #: (attribute, the most bytes it may have)
 KeyLimit = tuple[KeyAttribute, int]

@@ -14,9 +14,9 @@ from typing import Any, Final, Literal
 
 from migrator.errors import RowRejected
 from migrator.limits import NESTING_LEVELS
+from migrator.mapping.decimals import is_canonical, number_text
 from migrator.mapping.jsontext import has_lone_surrogate, parse_json
 from migrator.mapping.model import AttributeValue
-from migrator.mapping.numbers import is_canonical, number_text
 from migrator.source.text import InvalidText
 
 __all__ = ["JSON_NULL", "FilteredValue", "JsonNull", "TypedSet", "number_text", "to_attribute_value", "to_text"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from migrator.errors import InterruptedRun, MigratorError, RejectLimitError
 from migrator.run.booking import book, book_requests, iter_failed_lines
 from migrator.run.collisions import Losers
-from migrator.run.history import RunFolder, new_run
+from migrator.run.history import RunFolder, endpoint_of_environment, new_run
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.plan import Plan
@@ -178,8 +178,8 @@ class _Run:
             requests=self._requests,
             dry_run=self._dry,
             sources=[(s.path, s.fingerprint) for s in opened.snapshots] if opened else [],
-            region=resolved_region(target),
-            endpoint_url=resolved_endpoint(target),
+            region=opened.client().meta.region_name if opened and opened.has_client else target.region,
+            endpoint_url=target.endpoint_url or endpoint_of_environment(),
             tables=list(dict.fromkeys(mapping.table.name for mapping in self._plan.mappings)),
             rejects=str(self._folder.rejects),
             failed=str(self._folder.failed),

@@ -13,8 +13,10 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from migrator.run.plan import Plan
+from migrator.run.report import write_json
 from migrator.target.session import TargetSettings
 
 
@@ -54,7 +56,7 @@ def new_run(plan: Plan, *, dry_run: bool) -> RunFolder:
     folder.path.mkdir(parents=True)
     if not dry_run:
         starts = _starts(plan) | {_target_name(plan.target): now_s}
-        write_atomically(_starts_file(plan), json.dumps(starts, indent=1))
+        write_json(_starts_file(plan), starts)
     return folder
 
 
@@ -63,22 +65,12 @@ def last_start(plan: Plan) -> int | None:
     return _starts(plan).get(_target_name(plan.target))
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """A reader sees the old file or the new one, never a part."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
 def _runs(plan: Plan) -> Path:
-    return Path(plan.settings.state_dir) / plan.name / "runs"
+    return Path(plan.settings.state_dir) / quote(plan.name, safe=" ") / "runs"
 
 
 def _starts_file(plan: Plan) -> Path:
-    return Path(plan.settings.state_dir) / plan.name / "starts.json"
+    return Path(plan.settings.state_dir) / quote(plan.name, safe=" ") / "starts.json"
 
 
 def _starts(plan: Plan) -> dict[str, int]:
@@ -92,4 +84,9 @@ def _starts(plan: Plan) -> dict[str, int]:
 def _target_name(target: TargetSettings) -> str:
     if target.local:
         return "local"
-    return target.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or f"aws:{target.region or ''}"
+    return target.endpoint_url or endpoint_of_environment() or f"aws:{target.region or ''}"
+
+
+def endpoint_of_environment() -> str | None:
+    """Where boto3 goes when the plan names no endpoint."""
+    return os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ.get("AWS_ENDPOINT_URL")

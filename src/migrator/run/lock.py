@@ -56,13 +56,18 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoppedError(
-            f"{path}: the lock file cannot be opened: {error.strerror}\n  settings.state_dir must be a writable folder.",
+            f"{path}: the lock file cannot be opened: {error.strerror}\n  Set settings.state_dir to a writable folder.",
             code="state_dir",
         ) from error
 
 
 def _acquire(
-    descriptor: int, path: Path, plan_name: str, until: float, clock: Callable[[], float], sleep: Callable[[float], None]
+    descriptor: int,
+    path: Path,
+    plan_name: str,
+    until: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
 ) -> None:
     while True:
         try:

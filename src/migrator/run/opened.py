@@ -77,6 +77,10 @@ class OpenRun:
         self.segments = list(self._cut())
         self._client: Any = None
 
+    @property
+    def has_client(self) -> bool:
+        return self._client is not None
+
     def client(self) -> Any:
         """The coordinator's own client."""
         if self._client is None:

@@ -98,9 +98,9 @@ def _name(node: Node) -> str:
     return name
 
 
-def _target(node: Node) -> dict[str, str | None]:
+def _target(node: Node) -> dict[str, Any]:
     fields = node.fields(*TARGET_KEYS)
-    target = {key: fields.get(key, Node.text, None) for key in TARGET_KEYS}
+    target: dict[str, Any] = {key: fields.get(key, Node.text, None) for key in TARGET_KEYS}
     fields.finish()
     return target
 

@@ -67,12 +67,28 @@ class Labels:
         return describe_key(key_from_text(key, definition), definition) if definition else key
 
 
+#: A key may be a BLOB of a megabyte; a message is read on one screen.
+LITERAL_LENGTH = 100
+
+
 def literal(value: SqliteValue) -> str:
-    """A SQLite value on one line of text, told apart by storage class.
+    """A SQLite value on one line of text, told apart by storage class, and shortened where it is long.
 
     >>> [literal(v) for v in (None, 7, "7", b"7", InvalidText(b"\\xff"))]
     ['NULL', '7', '"7"', "x'37'", "text x'ff'"]
     """
+    return shortened(_literal(value))
+
+
+def shortened(text: str, length: int = LITERAL_LENGTH) -> str:
+    """
+    >>> shortened("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _literal(value: SqliteValue) -> str:
     match value:
         case None:
             return "NULL"

@@ -62,9 +62,7 @@ def reject_line(
 ) -> RejectLine:
     """The line of one row. `value` is what stands in the reject's column, where that is a column of the row."""
     found = storage_class(value) if has_value else None
-    return RejectLine(
-        entity, source, file, source_key_json(key), reject.column, reject.code, reject.detail, found
-    )
+    return RejectLine(entity, source, file, source_key_json(key), reject.column, reject.code, reject.detail, found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,11 +275,14 @@ def _text_lines(report: RunReport) -> Iterable[str]:
 
 def _table(report: RunReport) -> list[str]:
     headings = _DRY_HEADINGS if report.dry_run else _HEADINGS
-    rows = [["entity", *(headings.get(c, c) for c in _COLUMNS), headings["duration_s"]]]
-    for entity in report.entities:
-        rows.append([entity.entity, *(_cell(getattr(entity, c)) for c in _COLUMNS), f"{entity.duration_s:.1f}"])
-    total = [_cell(sum(getattr(entity, c) for entity in report.entities)) for c in _COLUMNS]
-    return aligned([*rows, ["total", *total, f"{report.duration_s:.1f}"]])
+    heading = ["entity", *(headings.get(c, c) for c in _COLUMNS), headings["duration_s"]]
+    rows = [_row(entity.entity, [entity], entity.duration_s) for entity in report.entities]
+    return aligned([heading, *rows, _row("total", report.entities, report.duration_s)])
+
+
+def _row(name: str, entities: Sequence[EntityResult], duration_s: float) -> list[str]:
+    sums = (sum(getattr(entity, column) for entity in entities) for column in _COLUMNS)
+    return [name, *map(_cell, sums), f"{duration_s:.1f}"]
 
 
 def _cell(value: float) -> str:

@@ -6,7 +6,8 @@ Reads are strongly consistent: a verification right after a run must see what th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,8 +17,8 @@ from migrator.mapping.model import Attributes, TableDefinition
 #: key text, digest, and the number of the entity whose key templates fit, or -1
 Found = tuple[str, bytes, int]
 Fits = Callable[[Attributes], int]
-#: Calls a client's method, retrying what is worth it: (method, request, what it is for) -> answer
-Ask = Callable[[Callable[..., Any], dict[str, Any], str], Any]
+#: `target.backoff.ask`, or one with a policy of its own: (request to make, what it is for) -> answer
+Ask = Callable[[Callable[[], Any], str], Any]
 
 #: "BatchGetItem" — API reference: up to 100 items
 BATCH_GET_KEYS = 100
@@ -35,7 +36,7 @@ def scan_table(
         "TotalSegments": total_segments,
     }
     while True:
-        page = ask(client.scan, request, f"scanning table {definition.name}")
+        page = ask(partial(client.scan, **request), f"scanning table {definition.name}")
         yield [_found(item, definition, fits) for item in page["Items"]]
         if not page.get("LastEvaluatedKey"):
             return
@@ -52,14 +53,10 @@ def scan_in_parallel(
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
-                scan, page = waiting.pop(future), _page_of(future)
+                scan, page = waiting.pop(future), future.result()
                 if page is not None:
                     waiting[threads.submit(next, scan, None)] = scan
                     yield page
-
-
-def _page_of(future: Future[list[Found] | None]) -> list[Found] | None:
-    return future.result()
 
 
 def get_items(
@@ -76,7 +73,7 @@ def _get_batch(
 ) -> Iterator[tuple[str, Attributes]]:
     pending: dict[str, Any] = {definition.name: {"Keys": list(keys), "ConsistentRead": True}}
     while pending:
-        answer = ask(client.batch_get_item, {"RequestItems": pending}, f"reading table {definition.name}")
+        answer = ask(partial(client.batch_get_item, RequestItems=pending), f"reading table {definition.name}")
         for item in answer["Responses"].get(definition.name, ()):
             yield key_text(item, definition), item
         pending = answer.get("UnprocessedKeys") or {}

@@ -24,7 +24,9 @@ from migrator.run.rejects import RejectLine, reject_line
 from migrator.source.rows import Range, Read, Row, iter_rows
 from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
 from migrator.target.session import TargetSettings, create_client
-from migrator.target.writer import Writer, WriteResult
+from migrator.target.outcome import WriteResult
+from migrator.target.wire import write_units
+from migrator.target.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class CountingSink:
     def put(self, item: Item, tag: Any) -> None:
         self._result.written[tag] += 1
         self._result.bytes += item.size_bytes
-        self._result.write_units += item_write_units(item, self._table)
+        self._result.write_units += write_units(item, self._table)
 
     def close(self) -> WriteResult:
         return self._result

@@ -84,18 +84,13 @@ class _StandIns:
                 return True
         return False
 
-    def _register(self, code: FindingCode, name: str, *, remove: bool = False) -> None:
+    def _register(self, code: FindingCode, name: str) -> None:
         raw: Any = self.connection.connection.driver_connection
         if code == "collation":
-            raw.create_collation(name, None if remove else _compare)
+            raw.create_collation(name, _compare)
         else:
             # NULL passes every CHECK; deterministic, or an index could not use it
-            raw.create_function(name, -1, None if remove else _null, deterministic=True)
-
-    def close(self) -> None:
-        """A stand-in left behind would let later queries search an index by another order than it has."""
-        for code, name in self.known:
-            self._register(code, name, remove=True)
+            raw.create_function(name, -1, _null, deterministic=True)
 
     def touched(self) -> frozenset[str]:
         """Indexes, and tables by their key, whose order or content depends on a stand-in."""
@@ -138,35 +133,36 @@ def _as_text(value: str | bytes) -> str:
 def check_integrity(connection: Connection, path: str | None = None) -> tuple[Finding, ...]:
     """Hazards, each with its count. Raises SourceError (source_damaged) with the first findings of damage."""
     where = path or source_path(connection)
-    with closing(_StandIns(connection)) as stand_ins:
+    # A connection of its own: a stand-in left behind would let later queries search an index by an order it has not.
+    with connection.engine.connect() as own:
         try:
-            return tuple(_check(connection, where, stand_ins))
+            return tuple(_check(where, _StandIns(own)))
         except DBAPIError as error:
             raise to_source_error(error, where) from error
 
 
-def _check(connection: Connection, path: str, stand_ins: _StandIns) -> list[Finding]:
+def _check(path: str, stand_ins: _StandIns) -> list[Finding]:
     try:
-        messages = _messages(connection, f"PRAGMA integrity_check({_NO_LIMIT})", stand_ins)
+        messages = _messages(f"PRAGMA integrity_check({_NO_LIMIT})", stand_ins)
         hazards = _judge(messages, path, stand_ins)
         unchecked: list[Finding] = []
     except DBAPIError as error:
         if is_about_the_file(error):
             raise
         # An expression of one table fails on its data: the others can still be checked, one by one.
-        hazards, unchecked = _check_tables(connection, path, stand_ins)
+        hazards, unchecked = _check_tables(path, stand_ins)
     found = [Finding(code, subject, message, count) for (code, subject, message), count in hazards.items()]
     return [*found, *stand_ins.findings(), *unchecked]
 
 
-def _check_tables(connection: Connection, path: str, stand_ins: _StandIns) -> tuple[_Hazards, list[Finding]]:
+def _check_tables(path: str, stand_ins: _StandIns) -> tuple[_Hazards, list[Finding]]:
     hazards: _Hazards = Counter()
     unchecked = []
     tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND typeof(name) = 'text'"
-    for (name,) in connection.exec_driver_sql(tables).fetchall():
+    for (name,) in stand_ins.connection.exec_driver_sql(tables).fetchall():
         statement = 'PRAGMA integrity_check("{}")'.format(_as_text(name).replace('"', '""'))
         try:
-            hazards += _judge(_messages(connection, statement, stand_ins), path, stand_ins)
+            hazards += _judge(_messages(statement, stand_ins), path, stand_ins)
         except DBAPIError as error:
             if is_about_the_file(error):
                 raise
@@ -177,18 +173,18 @@ def _check_tables(connection: Connection, path: str, stand_ins: _StandIns) -> tu
 _Hazards = Counter[tuple[FindingCode, str, str]]
 
 
-def _messages(connection: Connection, statement: str, stand_ins: _StandIns) -> Iterator[str]:
+def _messages(statement: str, stand_ins: _StandIns) -> Iterator[str]:
     """The findings as they come."""
-    with closing(_start(connection, statement, stand_ins)) as result:
+    with closing(_start(statement, stand_ins)) as result:
         for (message,) in result.yield_per(1000):
             yield from _lines(_as_text(message))
 
 
-def _start(connection: Connection, statement: str, stand_ins: _StandIns) -> CursorResult[Any]:
+def _start(statement: str, stand_ins: _StandIns) -> CursorResult[Any]:
     """SQLite prepares the whole check before its first finding, so it fails here until every stand-in is there."""
     while True:
         try:
-            return connection.exec_driver_sql(statement)
+            return stand_ins.connection.exec_driver_sql(statement)
         except DBAPIError as error:
             if not stand_ins.add(error):
                 raise

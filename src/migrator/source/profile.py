@@ -71,7 +71,8 @@ def profile_table(connection: Connection, table: Table, *, limit_s: float | None
     if table.error:
         return TableProfile(table.name, None, error=table.error)
     columns = [column for column in table.columns if not column.hidden]
-    with _text_functions(connection), _time_limit(connection, limit_s) as too_slow:
+    _add_text_functions(connection)
+    with _time_limit(connection, limit_s) as too_slow:
         try:
             rows, profiles = _profile(connection, table, columns)
             return TableProfile(table.name, rows, profiles)
@@ -145,20 +146,17 @@ def _column_profile(name: str, values: Sequence[Any]) -> ColumnProfile:
 # ---- what SQLite lacks
 
 
-@contextmanager
-def _text_functions(connection: Connection) -> Iterator[None]:
+def _add_text_functions(connection: Connection) -> None:
     """Functions on the bytes of a text: its length as UTF-8, and whether it is none."""
+    # Once only: SQLite refuses to replace a function that an open statement uses.
+    if connection.info.setdefault(_INVALID, False):
+        return
     encoding = str(connection.exec_driver_sql("PRAGMA encoding").scalar_one())
-    functions: dict[str, Callable[[bytes], int]] = {_INVALID: partial(_is_invalid, encoding)}
-    functions[_LENGTH] = len if encoding == "UTF-8" else partial(_utf8_length, encoding)
     raw: Any = connection.connection.driver_connection
-    for name, function in functions.items():
-        raw.create_function(name, 1, function, deterministic=True)
-    try:
-        yield
-    finally:
-        for name in functions:
-            raw.create_function(name, 1, None)
+    length = len if encoding == "UTF-8" else partial(_utf8_length, encoding)
+    raw.create_function(_LENGTH, 1, length, deterministic=True)
+    raw.create_function(_INVALID, 1, partial(_is_invalid, encoding), deterministic=True)
+    connection.info[_INVALID] = True
 
 
 def _is_invalid(encoding: str, raw: bytes) -> int:

@@ -180,7 +180,7 @@ def _reflect_table(
         if isinstance(name, InvalidText) or any(isinstance(row[0], InvalidText) for row in rows):
             return replace(bare, columns=_columns(rows), error=_NOT_UTF8)
         bare = replace(bare, columns=_columns(rows), primary_key=_primary_key(rows))
-        if kind in ("view", "virtual") or without_rowid:
+        if kind in ("view", "virtual"):
             _try_reading(connection, name, "*")
         indexes = tuple(_indexes(connection, name, index_sql)) if kind in ("table", "shadow") else ()
         keyed = replace(bare, indexes=indexes)
@@ -244,6 +244,15 @@ def _rowid_alias(table: Table) -> str | None:
     column = table.column(table.primary_key[0])
     has_index = any(index.origin == "pk" for index in table.indexes)
     return column.name if column and column.declared_type.upper() == "INTEGER" and not has_index else None
+
+
+def _key_error(connection: Connection, table: Table) -> str | None:
+    """A WITHOUT ROWID table is its key's index: not even a scan opens it without the application's collation."""
+    if not table.without_rowid:
+        return None
+    known = {str(name).upper() for (name,) in connection.exec_driver_sql("SELECT name FROM pragma_collation_list")}
+    used = (name for index in table.indexes if index.origin == "pk" for name in index.collations)
+    return next((f"no such collation sequence: {name}" for name in used if name.upper() not in known), None)
 
 
 def _rowid_name(connection: Connection, table: Table) -> str | None:

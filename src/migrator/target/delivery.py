@@ -18,7 +18,8 @@ from migrator.target.faults import CLIENT_ERRORS, Verdict, error_code, fault_of,
 from migrator.target.governor import Governor
 from migrator.target.outcome import Entry, Tally
 from migrator.target.put import OnExisting, put_if_free
-from migrator.target.tablecheck import describe, fatal_differences, mismatch_error
+from migrator.target.tablecheck import fatal_differences, mismatch_error
+from migrator.target.tablefound import describe
 from migrator.target.wire import BatchResult, send_batch, write_units
 
 # What the service says of an item whose key is not the table's. With a mapping checked against the table before,
@@ -66,7 +67,9 @@ class Delivery:
         return self._tally.result.stopped is not None or self._stop()
 
     def deliver(self, batch: tuple[Entry, ...]) -> None:
-        parts = [batch] if self._on_existing == "replace" else [(entry,) for entry in reversed(batch)]
+        parts: list[tuple[Entry, ...]] = [(entry,) for entry in reversed(batch)]
+        if self._on_existing == "replace":
+            parts = [batch]
         while parts:
             parts.extend(self._deliver_part(parts.pop()))
 

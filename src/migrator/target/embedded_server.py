@@ -1,7 +1,8 @@
 """The process behind `--local` and `migrator local`: moto's DynamoDB on 127.0.0.1, and nothing else of moto.
 
 Only signed DynamoDB requests reach moto: no other service, no `/moto-api` (which resets everything), no page of a
-browser (a signed request from another origin asks first, and is refused; so is a foreign Host). The tables are put back before the port opens and saved after the last request.
+browser (a signed request from another origin asks first, and is refused; so is a foreign Host). The tables are put
+back before the port opens and saved after the last request.
 
 `python -m migrator.target.embedded_server STATE_DIR` is the server of one or more commands. It lives as long as one
 of them holds a shared lock on `users.lock` (the kernel lets go of it however a command dies), SIGTERM ends it early.
@@ -168,7 +169,8 @@ def _stop_when_unused(folder: Path, stop: threading.Event) -> None:
 
 def _say(**line: str) -> None:
     try:
-        print(json.dumps(line), flush=True)
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
     except BrokenPipeError:  # the command that started this server is gone, another one still uses it
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (so that the interpreter's last flush does not fail)
 

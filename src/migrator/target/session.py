@@ -113,7 +113,7 @@ def _core_session(settings: TargetSettings) -> Any:
         return botocore.session.Session()
     # An AWS_PROFILE that does not exist, or a broken config file, must not stop what needs neither.
     nothing = {"profile": (None, None, None, None)}
-    files = {name: (None, None, os.devnull, None) for name in ("config_file", "credentials_file")}
+    files = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
     return botocore.session.Session(session_vars=nothing | files)
 
 
@@ -126,6 +126,4 @@ def _assume_role(session: Any, role_arn: str, source_credentials: Any, region: s
         role_arn=role_arn,
         extra_args={"RoleSessionName": "migrator"},
     )
-    core._credentials = DeferredRefreshableCredentials(
-        method="assume-role", refresh_using=fetcher.fetch_credentials
-    )
+    core._credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)

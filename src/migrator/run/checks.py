@@ -1,0 +1,89 @@
+"""`migrator check`: does everything fit, before a row is read?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.mapping.model import TableDefinition
+from migrator.run.opened import OpenRun, open_run
+from migrator.run.plan import Plan
+from migrator.target.health import health
+from migrator.target.table import compare, describe
+from migrator.target.tablecheck import Difference
+
+DIFFERENT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TableCheck:
+    """A table against its definition; `differences` is None where there is no such table."""
+
+    name: str
+    differences: tuple[Difference, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What fits, the target's health, and how its tables differ."""
+
+    plan: str
+    sources: tuple[str, ...]
+    entities: tuple[tuple[str, str | None, str], ...]  #: name, source, table
+    needs_proof: bool
+    health: dict[str, Any]
+    tables: tuple[TableCheck, ...]
+    create_table: str
+
+    @property
+    def exit_code(self) -> int:
+        return DIFFERENT if any(self._is_different(table) for table in self.tables) else 0
+
+    def _is_different(self, table: TableCheck) -> bool:
+        if table.differences is None:
+            return self.create_table == "never"
+        return bool(table.differences)
+
+    def to_text(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"plan {self.plan}: the mappings fit the source"
+        yield from (f"source {path}" for path in self.sources)
+        for name, source, table in self.entities:
+            yield f"  {name}: {source or 'fixed items'} -> {table}"
+        found = "a run will look for keys that two rows share" if self.needs_proof else "proved unique by the schema"
+        yield f"keys: {found}"
+        yield "target"
+        yield from (f"  {name.replace('_', ' ')}: {value}" for name, value in self.health.items() if value is not None)
+        for table in self.tables:
+            yield from self._table_lines(table)
+
+    def _table_lines(self, table: TableCheck) -> Iterator[str]:
+        if table.differences is None:
+            made = "a run creates it" if self.create_table == "if_missing" else "settings.create_table is never"
+            yield f"table {table.name}: does not exist; {made}"
+            return
+        yield f"table {table.name}: {'differs from its definition' if table.differences else 'as defined'}"
+        yield from (f"  {difference}" for difference in table.differences)
+
+
+def check_plan(plan: Plan) -> CheckReport:
+    """Fit the plan to its sources and look at the target. Reads no row and writes nothing."""
+    with open_run(plan) as opened:
+        return CheckReport(
+            plan=plan.name,
+            sources=tuple(snapshot.path for snapshot in opened.snapshots),
+            entities=tuple((entity.name, entity.source_name, entity.table.name) for entity in opened.entities),
+            needs_proof=opened.needs_proof(),
+            health=health(opened.client(), plan.target, [table.name for table in opened.tables.values()]),
+            tables=tuple(_check_table(opened, table) for table in opened.tables.values()),
+            create_table=plan.settings.create_table,
+        )
+
+
+def _check_table(opened: OpenRun, table: TableDefinition) -> TableCheck:
+    if describe(opened.client(), table.name) is None:
+        return TableCheck(table.name, None)
+    return TableCheck(table.name, tuple(compare(opened.client(), table)))

@@ -1,0 +1,109 @@
+"""Fixtures for every room: DynamoDB engines, the strict door in front of them, and no way out to the real service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+import engines
+from door import Door
+
+# An engine of the user's own is asked in the user's region, as everything else in this one.
+REGION = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+DUMMY_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": (os.environ.get("DYNAMODB_ENDPOINT") and REGION) or "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+
+@pytest.fixture(autouse=True)
+def no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test meets the developer's AWS settings, nor their running `migrator local`."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in DUMMY_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+
+
+@pytest.fixture(scope="session")
+def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the embedded DynamoDB of `--local`."""
+    from migrator.target.embedded import embedded
+
+    runtime = tmp_path_factory.mktemp("moto-runtime")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        context = embedded(tmp_path_factory.mktemp("moto"))
+        url = context.__enter__()
+    try:
+        yield url
+    finally:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def dynalite_url() -> Iterator[str]:
+    """Give dynalite's URL; skip where it is not installed, but never in CI."""
+    try:
+        with engines.dynalite() as url:
+            yield url
+    except engines.EngineMissing as error:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+
+
+@pytest.fixture(params=engines.engine_names())
+def engine(request: pytest.FixtureRequest) -> str:
+    """Give the URL of each engine in turn."""
+    if request.param == "endpoint":
+        return os.environ["DYNAMODB_ENDPOINT"]
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def endpoint_credentials() -> Any:
+    """Give the credentials for DYNAMODB_ENDPOINT, taken before `no_real_aws` hides them."""
+    return boto3.Session().get_credentials() if os.environ.get("DYNAMODB_ENDPOINT") else None
+
+
+@pytest.fixture
+def door(endpoint_credentials: Any, engine: str) -> Iterator[Door]:
+    """Give a strict door of the test's own in front of the engine."""
+    with Door(engine, endpoint_credentials) as door:
+        yield door
+
+
+@pytest.fixture
+def dynamodb(door: Door) -> Iterator[Any]:
+    """Give a client through the door; tables that the test makes are deleted behind its back."""
+    client = new_client(door.url)
+    before = set(_tables(client))
+    yield client
+    door.faults.clear()
+    for name in set(_tables(client)) - before:
+        client.delete_table(TableName=name)
+        client.get_waiter("table_not_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+    client.close()
+
+
+def new_client(url: str) -> Any:
+    # No parameter validation and no retries: what a test sends arrives, once.
+    config = Config(retries={"total_max_attempts": 1}, parameter_validation=False, proxies={})
+    return boto3.client("dynamodb", endpoint_url=url, config=config)
+
+
+def _tables(client: Any) -> list[str]:
+    return [name for page in client.get_paginator("list_tables").paginate() for name in page["TableNames"]]
