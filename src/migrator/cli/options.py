@@ -72,9 +72,7 @@ def opened_plan(path: Path, *, local: bool = False) -> Iterator[Plan]:
 
 def require_entities(plan: Plan, names: tuple[str, ...]) -> None:
     """Refuse an `--entity` that the plan does not have."""
-    known = [entity.name for mapping in plan.mappings for entity in mapping.entities]
-    if any(mapping.fixed_items for mapping in plan.mappings):
-        known.append("items")
+    known = plan.entity_names
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)

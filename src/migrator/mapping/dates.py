@@ -137,13 +137,17 @@ def _to_datetime(instant: int) -> datetime:
 
 def _to_number(value: FilteredValue) -> int | Decimal:
     try:
-        number = Decimal(repr(value)) if isinstance(value, float) else parse_number(to_text(value).strip())
+        number = _exact(value) if isinstance(value, int | float | Decimal) else parse_number(to_text(value).strip())
     except RowRejected as error:
         raise RowRejected("not_a_date", f"{shown(value)} is not a number of the unit that is named") from error
     if not number.is_finite() or (number and number.adjusted() > _MAGNITUDE):
         raise RowRejected("date_out_of_range", f"{shown(value)} is too large for a date")
     # Exact arithmetic on 1E-999999999 would take a number of as many digits.
     return number if number and number.adjusted() > -_MAGNITUDE else 0
+
+
+def _exact(number: int | float | Decimal) -> Decimal:
+    return Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
 
 
 def _from_unit(number: int | Decimal, unit: str) -> int:

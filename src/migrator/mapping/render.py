@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from migrator.errors import RowRejected
 from migrator.mapping.canonical import item_size
 from migrator.mapping.model import (
-    AttributeValue,
     Attributes,
+    AttributeValue,
     Children,
     ColumnValue,
     Constant,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from migrator.errors import StoppedError
 from migrator.run.records import ItemRecord
@@ -50,7 +50,7 @@ class DigestStore:
             for statement in (*_PRAGMAS, _ITEMS):
                 self.connection.execute(statement)
 
-    def __enter__(self) -> DigestStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

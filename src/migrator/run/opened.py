@@ -5,64 +5,29 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import Connection
-
-from migrator.errors import DocumentError, Problem, RowRejected, UsageError
-from migrator.mapping.bind import bind, relation_of
-from migrator.mapping.model import Attributes, Entity, Item, Mapping, SourceSpec, TableDefinition, Template
-from migrator.mapping.reads import to_read
-from migrator.mapping.render import RenderContext, Rendered, render_fixed
-from migrator.mapping.templates import disjoint, key_pattern, proves_unique
+from migrator.errors import UsageError
+from migrator.run.binding import BoundEntity, bind_entities, may_collide
 from migrator.run.collisions import Losers, find_losers
 from migrator.run.digests import DigestStore
 from migrator.run.plan import Plan
-from migrator.run.records import FIXED_ITEMS_NAME, ItemRecord, Labels
-from migrator.run.segment import Segment, Unit, iter_outcomes, prove_segment
+from migrator.run.records import ItemRecord, Labels
+from migrator.run.segment import Segment, Unit, prove_segment
 from migrator.run.workers import StopSignal, map_unordered, pool
-from migrator.source.integrity import check_integrity
-from migrator.source.relation import Relation, quote
-from migrator.source.rows import Read, iter_ranges
-from migrator.source.schema import Schema, Table, reflect_schema
+from migrator.source.relation import quote
+from migrator.source.rows import iter_ranges
 from migrator.source.snapshot import Snapshot, connect, release, take_snapshot
 from migrator.target.session import create_client
 
 SEGMENT_ROWS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class BoundEntity:
-    """An entity of the run, or a mapping's fixed items, over all source files."""
-
-    number: int
-    name: str
-    table_number: int
-    table: TableDefinition
-    source_name: str | None
-    #: for each item spec, the templates of the table's key
-    keys: tuple[tuple[Template, ...], ...]
-    units: tuple[Unit, ...]
-    #: the source's schema proves that no two rows give one key
-    proved: bool
-
-    def fits(self, key: Attributes) -> bool:
-        """Whether an item of the table may be this entity's, by its key."""
-        texts = [str(next(iter(key[attribute.name].values()))) for attribute in self.table.key_attributes]
-        return any(
-            all(key_pattern(t).fullmatch(text) for t, text in zip(templates, texts, strict=True))
-            for templates in self.keys
-        )
 
 
 class OpenRun:
@@ -103,7 +68,7 @@ class OpenRun:
     def needs_proof(self) -> bool:
         """Whether only the data can tell that no two rows give one key."""
         return not all(entity.proved for entity in self.entities) or any(
-            _may_collide(a, b) for a, b in itertools.combinations(self.entities, 2)
+            may_collide(a, b) for a, b in itertools.combinations(self.entities, 2)
         )
 
     def render_all(self, stop: StopSignal, progress: Callable[[int], None] | None = None) -> Iterator[list[ItemRecord]]:
@@ -145,13 +110,6 @@ class OpenRun:
     def losers(self, store: DigestStore) -> Losers:
         return find_losers(store, self.labels())
 
-    def render_row(self, entity: int, segment: int, row: int) -> list[Item]:
-        """One row's items, rendered again; [] where it is rejected."""
-        for outcome in iter_outcomes(self.segments[segment]):
-            if outcome.position == row:
-                return [i for _, i in outcome.result.items] if isinstance(outcome.result, Rendered) else []
-        return []
-
 
 def _count_repeats(unit: Unit) -> int:
     """Rows of one file that repeat a value."""
@@ -168,15 +126,6 @@ def _count_repeats(unit: Unit) -> int:
     return repeats
 
 
-def _may_collide(one: BoundEntity, other: BoundEntity) -> bool:
-    if one.table_number != other.table_number:
-        return False
-    return any(
-        not any(disjoint(a, b) for a, b in zip(left, right, strict=True))
-        for left, right in itertools.product(one.keys, other.keys)
-    )
-
-
 @contextmanager
 def open_run(plan: Plan, entities: Sequence[str] = (), *, now_s: int | None = None) -> Iterator[OpenRun]:
     """Open the sources and fit the mappings to them.
@@ -191,7 +140,7 @@ def open_run(plan: Plan, entities: Sequence[str] = (), *, now_s: int | None = No
             for path in plan.sources:
                 snapshots.append(take_snapshot(path, scratch))
                 stack.callback(release, snapshots[-1])
-            bound = _bind_all(plan, entities, snapshots, int(time.time()) if now_s is None else now_s)
+            bound = bind_entities(plan, entities, snapshots, int(time.time()) if now_s is None else now_s)
             yield OpenRun(plan, bound, snapshots, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -204,146 +153,3 @@ def _state_dir(plan: Plan) -> Path:
     except OSError as error:
         raise UsageError(f"{path}: the state folder cannot be made: {error.strerror}") from error
     return path
-
-
-def _bind_all(plan: Plan, names: Sequence[str], snapshots: Sequence[Snapshot], now_s: int) -> list[BoundEntity]:
-    """The entities of the run in order: fixed items first, then what the plan or the command line names."""
-    selection = _selection(plan, names)
-    problems: list[Problem] = []
-    sources = [_Source(plan, snapshot, now_s, problems) for snapshot in snapshots]
-    numbers = itertools.count()
-    tables: dict[str, int] = {}
-    bound = []
-    for mapping in plan.mappings:
-        table_number = tables.setdefault(mapping.table.name, len(tables))
-        if mapping.fixed_items and FIXED_ITEMS_NAME in selection:
-            bound.append(_fixed(mapping, next(numbers), table_number, now_s, problems))
-    if not bound:
-        next(numbers)  # fixed items keep their number, so that entities count from 1
-    if problems:
-        raise DocumentError(problems)
-    found = {e.name: (m, tables[m.table.name], e) for m in plan.mappings for e in m.entities}
-    for name in selection:
-        if name != FIXED_ITEMS_NAME:
-            mapping, table_number, entity = found[name]
-            bound.append(_entity(entity, mapping, next(numbers), table_number, sources))
-    return bound
-
-
-def _selection(plan: Plan, names: Sequence[str]) -> list[str]:
-    known = [entity.name for mapping in plan.mappings for entity in mapping.entities]
-    planned = list(plan.entities) if plan.entities is not None else known
-    if not names:
-        return [FIXED_ITEMS_NAME, *planned]
-    for name in names:
-        if name not in planned and name != FIXED_ITEMS_NAME:
-            near = difflib.get_close_matches(name, planned, 1)
-            hint = f'  Did you mean "{near[0]}"?' if near else ""
-            raise UsageError(f'--entity: there is no entity "{name}" in {plan.file}\n  entities: {", ".join(planned)}.{hint}')
-    return [name for name in (FIXED_ITEMS_NAME, *planned) if name in names]
-
-
-class _Source:
-    """One source file, with the plan's mappings fitted to its schema."""
-
-    def __init__(self, plan: Plan, snapshot: Snapshot, now_s: int, problems: list[Problem]) -> None:
-        self.snapshot = snapshot
-        path = Path(snapshot.path)
-        self.context = RenderContext(now_s, path.name, path.stem)
-        self.validate = plan.settings.validate
-        self.only = len(plan.sources) == 1
-        self.bound: dict[str, Entity] = {}
-        self.reads: dict[str, Read] = {}
-        with connect(snapshot) as connection:
-            if plan.settings.integrity_check == "full":
-                check_integrity(connection)
-            self.schema = reflect_schema(connection, snapshot.path)
-            for mapping in plan.mappings:
-                try:
-                    fitted = bind(mapping, self.schema, connection)
-                except DocumentError as error:
-                    problems.extend(error.problems)
-                    continue
-                for entity in fitted.entities:
-                    self.bound[entity.name] = entity
-                    self.reads[entity.name] = to_read(entity, partial(self._relation, connection))
-
-    def _relation(self, connection: Connection, spec: SourceSpec) -> Relation:
-        return relation_of(spec, self.schema, connection)
-
-
-def _entity(
-    entity: Entity, mapping: Mapping, number: int, table_number: int, sources: Sequence[_Source]
-) -> BoundEntity:
-    units = tuple(
-        Unit(
-            number=number,
-            name=entity.name,
-            table_number=table_number,
-            table=mapping.table,
-            context=source.context,
-            source_name=source.reads[entity.name].relation.name or entity.name,
-            snapshot=source.snapshot,
-            entity=source.bound[entity.name],
-            read=source.reads[entity.name],
-            validate=source.validate,
-        )
-        for source in sources
-    )
-    names = [key.name for key in mapping.table.key_attributes]
-    keys = tuple(tuple(dict(item.key)[name] for name in names) for item in units[0].entity.items)
-    return BoundEntity(
-        number=number,
-        name=entity.name,
-        table_number=table_number,
-        table=mapping.table,
-        source_name=units[0].source_name,
-        keys=keys,
-        units=units,
-        proved=len(sources) == 1 and _proved(units[0], keys, sources[0].schema),
-    )
-
-
-def _proved(unit: Unit, keys: Sequence[Sequence[Template]], schema: Schema) -> bool:
-    """Each item spec gives unique keys, no two of them meet, and no rule wants a column to be unique."""
-    assert unit.read is not None
-    assert unit.entity is not None
-    relation = unit.read.relation
-    columns = {column.name: column for column in relation.columns}
-    types = [key.type for key in unit.table.key_attributes]
-    unique = list(_unique_sets(schema.table(relation.name) if relation.kind == "table" else None))
-    if relation.rowid:
-        unique.append(frozenset({"@rowid"}))
-    return (
-        all(proves_unique(zip(templates, types, strict=True), unique, columns) for templates in keys)
-        and all(
-            any(disjoint(a, b) for a, b in zip(one, other, strict=True))
-            for one, other in itertools.combinations(keys, 2)
-        )
-        and not any(rule.unique for rule in unit.entity.rules)
-    )
-
-
-def _unique_sets(table: Table | None) -> Iterator[frozenset[str]]:
-    if table is None:
-        return
-    if table.primary_key:
-        yield frozenset(table.primary_key)
-    for index in table.indexes:
-        if index.unique and not index.partial and None not in index.columns:
-            yield frozenset(name for name in index.columns if name is not None)
-
-
-def _fixed(
-    mapping: Mapping, number: int, table_number: int, now_s: int, problems: list[Problem]
-) -> BoundEntity:
-    items = []
-    for position, attributes in enumerate(mapping.fixed_items):
-        try:
-            items.append(render_fixed(attributes, mapping.table, RenderContext(now_s)))
-        except RowRejected as error:
-            problems.append(Problem(mapping.file, f"items[{position}]", error.detail))
-    unit = Unit(number, FIXED_ITEMS_NAME, table_number, mapping.table, RenderContext(now_s), fixed=tuple(items))
-    names = [key.name for key in mapping.table.key_attributes]
-    keys = tuple(tuple(Template((str(next(iter(i.key[n].values()))),)) for n in names) for i in items)
-    return BoundEntity(number, FIXED_ITEMS_NAME, table_number, mapping.table, None, keys, (unit,), proved=len(set(keys)) == len(keys))

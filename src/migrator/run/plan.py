@@ -62,6 +62,14 @@ class Plan:
     target: TargetSettings
     settings: Settings
 
+    @property
+    def entity_names(self) -> tuple[str, ...]:
+        """What a run does, in order; the fixed items of all mappings are the entity `items`."""
+        if self.entities is not None:
+            return tuple(self.entities)
+        fixed = (FIXED_ITEMS,) if any(mapping.fixed_items for mapping in self.mappings) else ()
+        return (*fixed, *(entity.name for mapping in self.mappings for entity in mapping.entities))
+
 
 def load_plan(path: str | Path) -> Plan:
     """Read a plan and its mappings. Raises DocumentError with the problems of all of them."""

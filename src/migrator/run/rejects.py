@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from migrator.errors import RowRejected, StoppedError
 from migrator.mapping.model import Attributes, AttributeValue
@@ -195,7 +195,7 @@ class _LineFile:
         self.size_bytes = found if keep_bytes is None else min(found, keep_bytes)
         os.ftruncate(self._descriptor, self.size_bytes)
 
-    def __enter__(self) -> _LineFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

@@ -19,12 +19,12 @@ from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
 from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
 from migrator.run.collisions import Loser
 from migrator.run.records import ItemRecord
-from migrator.run.workers import WORKER
 from migrator.run.rejects import RejectLine, reject_line
+from migrator.run.workers import WORKER
 from migrator.source.rows import Range, Read, Row, iter_rows
 from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
-from migrator.target.session import TargetSettings, create_client
 from migrator.target.outcome import WriteResult
+from migrator.target.session import TargetSettings, create_client
 from migrator.target.wire import write_units
 from migrator.target.writer import Writer
 

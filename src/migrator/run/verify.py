@@ -16,6 +16,7 @@ from migrator.errors import InterruptedRun, TargetError
 from migrator.mapping.canonical import digest, key_from_text, key_text
 from migrator.mapping.model import Attributes, TableDefinition
 from migrator.mapping.render import Rendered
+from migrator.run.binding import BoundEntity
 from migrator.run.comparison import (
     KINDS,
     Comparison,
@@ -27,7 +28,7 @@ from migrator.run.comparison import (
 )
 from migrator.run.digests import ActualStore, DigestStore
 from migrator.run.history import last_start
-from migrator.run.opened import BoundEntity, OpenRun, open_run
+from migrator.run.opened import OpenRun, open_run
 from migrator.run.plan import Plan, Settings
 from migrator.run.progress import progress_bar
 from migrator.run.report import write_json

@@ -160,7 +160,7 @@ def _add_text_functions(connection: Connection) -> None:
 
 
 def _is_invalid(encoding: str, raw: bytes) -> int:
-    """1 for bytes that are not text in the file's encoding.
+    r"""1 for bytes that are not text in the file's encoding.
 
     >>> _is_invalid("UTF-8", b"caf\xc3\xa9"), _is_invalid("UTF-8", b"\xff")
     (0, 1)

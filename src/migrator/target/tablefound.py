@@ -129,7 +129,7 @@ def found_keys(description: Mapping[str, Any]) -> dict[str, str]:
     keys = dict(zip(names, _schema_texts(description, description["KeySchema"]), strict=False))
     for kind, listed in (("global", "GlobalSecondaryIndexes"), ("local", "LocalSecondaryIndexes")):
         keys |= {
-            f"{kind}_indexes.{index['IndexName']}.keys": ", ".join(_schema_texts(description, index["KeySchema"]))
+            f"{kind}_indexes.{index['IndexName']}": ", ".join(_schema_texts(description, index["KeySchema"]))
             for index in description.get(listed) or ()
         }
     return keys

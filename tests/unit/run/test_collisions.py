@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -56,9 +57,7 @@ def test_the_first_row_by_source_key_keeps_the_key_whatever_order_segments_come_
     early = record(1, (3,), 5, "a", "early", segment=0)
     found = losers_of(store, [late, early])
     assert found == {
-        (1, 1, 0): Loser(
-            ("duplicate_key", 'PK "a", SK "x" is already given, with other attributes, by User (id: 3)')
-        )
+        (1, 1, 0): Loser(("duplicate_key", 'PK "a", SK "x" is already given, with other attributes, by User (id: 3)'))
     }
 
 
@@ -141,7 +140,7 @@ def test_the_scratch_file_is_removed_when_closed(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_stops_the_run_and_names_the_file(store: DigestStore) -> None:
     store.connection.execute("PRAGMA max_page_count = 8")
-    with pytest.raises(StoppedError, match="proof.sqlite") as caught:
+    with pytest.raises(StoppedError, match=r"proof\.sqlite") as caught:
         store.add(record(1, (row,), row, "a" * 500 + str(row), "x") for row in range(1000))
     assert caught.value.retryable
 
@@ -179,7 +178,9 @@ source_rows = st.tuples(
 
 @given(st.lists(source_rows, max_size=25), st.randoms(use_true_random=False))
 def test_losers_are_those_of_the_plain_oracle(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, int, list[tuple[str, str, int]]]], random: object
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[int, int, int, list[tuple[str, str, int]]]],
+    random: Random,
 ) -> None:
     records = [
         record(entity, (source_key,), row, text, content, segment=segment, item=item, table=table)
@@ -187,7 +188,7 @@ def test_losers_are_those_of_the_plain_oracle(
         for item, (text, content, table) in enumerate(items)
     ]
     expected = oracle(records)
-    random.shuffle(records)  # type: ignore[attr-defined]
+    random.shuffle(records)
     with DigestStore(tmp_path_factory.mktemp("oracle") / "proof.sqlite") as store:
         found = losers_of(store, records)
     assert {place: (loser.reject is not None, loser.skipped) for place, loser in found.items()} == expected

@@ -23,7 +23,10 @@ def record(row: int, key: str, content: bytes = b"x", *, entity: int = 1, expire
 
 
 def compared(
-    store: DigestStore, expected: list[ItemRecord], found: list[tuple[str, bytes, int]], selected: tuple[int, ...] = (1,)
+    store: DigestStore,
+    expected: list[ItemRecord],
+    found: list[tuple[str, bytes, int]],
+    selected: tuple[int, ...] = (1,),
 ) -> Comparison:
     store.add(expected)
     actual = ActualStore(store)

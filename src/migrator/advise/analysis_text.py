@@ -1,0 +1,239 @@
+"""An analysis for a person at a terminal: a summary, then a block for each table."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+from migrator.advise.model import Analysis, Relationship, TableAnalysis
+from migrator.advise.shown import cut, pad, printable, to_shown, width_of
+from migrator.source.profile import ColumnProfile
+from migrator.source.schema import Column, ForeignKey, Index, Table
+
+_LINE = 118
+_NAME = 32
+_TYPE = 30
+_HOLDS = 36
+_VALUE = 20
+_HEADINGS = ("column", "declared as", "holds", "distinct", "longest", "from … to")
+_KIND_WORDS = (("table", "table"), ("view", "view"), ("virtual", "virtual table"), ("shadow", "shadow table"))
+_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def to_text(analysis: Analysis) -> str:
+    """No line is longer than 118 characters; control characters in names and values are escaped."""
+    sections = [
+        _summary(analysis),
+        _integrity(analysis),
+        _overview(analysis.of_kind("table", "view", "virtual")),
+        _relationships(analysis.relationships),
+        *(_block(table) for table in analysis.of_kind("table", "view", "virtual")),
+        _shadows(analysis),
+    ]
+    lines = (["", *section] for section in map(list, sections) if section)
+    return "\n".join(cut(line.rstrip(), _LINE) for section in lines for line in section).lstrip("\n")
+
+
+def _summary(analysis: Analysis) -> Iterator[str]:
+    yield printable(analysis.path)
+    journal = {"wal": "write-ahead log", "rollback": "rollback journal"}[analysis.journal_mode]
+    page = f"pages of {analysis.schema.page_size:,} bytes"
+    yield f"  {_size(analysis.size_bytes)} in {page}, {analysis.schema.encoding}, {journal}"
+    rows = sum(table.rows or 0 for table in analysis.of_kind("table", "virtual"))
+    counts = ((len(analysis.of_kind(kind)), word) for kind, word in _KIND_WORDS)
+    yield "  " + ", ".join([_count(n, word) for n, word in counts if n] + [_count(rows, "row")])
+
+
+def _integrity(analysis: Analysis) -> Iterator[str]:
+    if analysis.integrity is None:
+        yield "Integrity: not checked"
+        return
+    yield "Integrity: whole" + ("" if not analysis.integrity else ", with rows that break the schema's own rules")
+    for finding in analysis.integrity:
+        times = f"  ({finding.count:,} times)" if finding.count > 1 else ""
+        yield f"  {printable(finding.message)}{times}"
+
+
+# ---- overview
+
+
+def _overview(tables: Sequence[TableAnalysis]) -> list[str]:
+    rows = [("name", "kind", "rows", "key")]
+    for found in tables:
+        count = "–" if found.rows is None else f"{found.rows:,}"
+        rows.append((_name(found.table.name), found.table.kind, count, found.error or _key_words(found.table)))
+    return _aligned(rows, right=(2,)) if tables else []
+
+
+def _key_words(table: Table) -> str:
+    if table.kind != "table":
+        return ""
+    if not table.primary_key:
+        return "none"
+    words = _names(table.primary_key)
+    return f"{words} (the rowid)" if table.integer_primary_key else words
+
+
+def _relationships(relationships: Sequence[Relationship]) -> list[str]:
+    rows = [("from", "to", "kind", "orphans")]
+    for found in relationships:
+        child = f"{_name(found.child)} ({_names(found.columns)})"
+        parent = f"{_name(found.parent)} ({_names(found.parent_columns)})"
+        rows.append((cut(child, 46), cut(parent, 38), found.kind, _orphans(found)))
+    return ["Relationships", *_aligned(rows, indent="  ")] if relationships else []
+
+
+def _orphans(found: Relationship) -> str:
+    if found.error:
+        return found.error
+    count = f"{found.orphans:,}" if found.orphans else "none"
+    return f"{count}; {_name(found.parent)} is missing" if found.parent_missing else count
+
+
+def _shadows(analysis: Analysis) -> list[str]:
+    shadows = ", ".join(_name(found.table.name) for found in analysis.of_kind("shadow"))
+    return ["Shadow tables (storage of the virtual ones, not looked into)", *_wrapped(shadows)] if shadows else []
+
+
+# ---- one table
+
+
+def _block(found: TableAnalysis) -> Iterator[str]:
+    yield f"{_name(found.table.name)}  —  {', '.join(_traits(found))}"
+    if found.error:
+        yield f"  cannot be read: {printable(found.error)}"
+    visible = [column for column in found.table.columns if not column.hidden]
+    if found.rows and visible:
+        yield from _columns(found, visible)
+    elif visible:
+        yield from _wrapped(", ".join(_column_words(found.table, column) for column in visible))
+    yield from _notes(found.table)
+
+
+def _traits(found: TableAnalysis) -> Iterator[str]:
+    yield found.table.kind
+    if found.rows is not None:
+        yield _count(found.rows, "row")
+    if found.table.without_rowid:
+        yield "WITHOUT ROWID"
+    if found.table.strict:
+        yield "STRICT"
+    if len(found.table.primary_key) > 1:
+        yield f"key ({_names(found.table.primary_key)})"
+
+
+def _columns(found: TableAnalysis, columns: Sequence[Column]) -> list[str]:
+    rows = [_HEADINGS]
+    for column in columns:
+        profile = found.profile.column(column.name) if found.profile else None
+        rows.append((_name(column.name), cut(_declared(found.table, column), _TYPE), *_profile_words(profile)))
+    return _aligned(rows, indent="  ", right=(3, 4))
+
+
+def _column_words(table: Table, column: Column) -> str:
+    return f"{_name(column.name)} {_declared(table, column)}".strip()
+
+
+def _declared(table: Table, column: Column) -> str:
+    words = [printable(column.declared_type)]
+    if column.name in table.primary_key:
+        words.append("PK")
+    if column.not_null:
+        words.append("not null")
+    if column.generated:
+        words.append("generated")
+    return " ".join(filter(None, words))
+
+
+def _profile_words(profile: ColumnProfile | None) -> tuple[str, str, str, str]:
+    if profile is None:
+        return "", "", "", ""
+    if profile.error:
+        return cut(f"cannot be read: {printable(profile.error)}", 60), "", "", ""
+    longest = f"{profile.longest_bytes:,} B" if profile.longest_bytes else ""
+    return cut(_holds(profile), _HOLDS), f"{profile.distinct:,}", longest, _range(profile)
+
+
+def _holds(profile: ColumnProfile) -> str:
+    parts = [f"{count:,} {name}" for name, count in profile.storage_classes.items()]
+    if profile.invalid_utf8:
+        parts.insert(0, f"{profile.invalid_utf8:,} not UTF-8")
+    return ", ".join(parts)
+
+
+def _range(profile: ColumnProfile) -> str:
+    low, high = to_shown(profile.minimum, _VALUE), to_shown(profile.maximum, _VALUE)
+    return low if profile.distinct == 1 else f"{low} … {high}" if profile.distinct else ""
+
+
+def _notes(table: Table) -> Iterator[str]:
+    for key in table.foreign_keys:
+        yield f"  refers to {_foreign_key(key)}"
+    made = [index for index in table.indexes if index.origin != "pk"]
+    if made:
+        words = "; ".join(_index(index) for index in made)
+        yield from _wrapped(f"{'index' if len(made) == 1 else 'indexes'} {words}")
+
+
+def _foreign_key(key: ForeignKey) -> str:
+    missing = ", which is missing" if key.parent_missing else ""
+    return f"{_name(key.table)} ({_names(key.parent_columns)}) by {_names(key.columns)}{missing}"
+
+
+def _index(index: Index) -> str:
+    marks = [word for word, is_set in (("unique", index.unique), ("partial", index.partial)) if is_set]
+    columns = ", ".join("an expression" if column is None else _name(column) for column in index.columns)
+    return " ".join([*marks, f"({columns})"])
+
+
+# ---- layout
+
+
+def _aligned(rows: Iterable[Sequence[str]], *, indent: str = "", right: Sequence[int] = ()) -> list[str]:
+    table = list(rows)
+    # A long last cell has the rest of the line and widens nothing.
+    widths = [
+        max(width_of(row[column]) for row in table if not _spills(row, column)) for column in range(len(table[0]))
+    ]
+    return [indent + "  ".join(_cell(cell, widths[i], i in right) for i, cell in enumerate(row)) for row in table]
+
+
+def _spills(row: Sequence[str], column: int) -> bool:
+    """A cell with nothing after it may run on."""
+    return column > 0 and len(row) > column + 1 and not any(row[column + 1 :])
+
+
+def _cell(text: str, width: int, right: bool) -> str:
+    return " " * (width - width_of(text)) + text if right else pad(text, width)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _LINE - 2, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _name(name: str) -> str:
+    """A name as it is, or in quotes where it would not be seen or could not be told from the rest."""
+    shown = cut(printable(name), _NAME)
+    return f'"{shown}"' if not name or name != name.strip() or any(c in name for c in ',()"') else shown
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(map(_name, names))
+
+
+def _count(number: int, word: str) -> str:
+    """
+    >>> _count(1, "row"), _count(1200, "table")
+    ('1 row', '1,200 tables')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _size(size_bytes: int) -> str:
+    """
+    >>> _size(512), _size(1_007_616)
+    ('512 bytes', '984.0 KiB')
+    """
+    return next(
+        (f"{size_bytes / unit:.1f} {name}" for unit, name in _UNITS if size_bytes >= unit), f"{size_bytes} bytes"
+    )
