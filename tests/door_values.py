@@ -63,7 +63,7 @@ def _check_number(content: Any, depth: int = 0) -> None:
         raise Refused("number_syntax", "The parameter cannot be converted to a numeric value")
     if len(_significant(content)) > NUMBER_DIGITS:
         raise Refused("number_digits", "Attempting to store more than 38 significant digits in a Number")
-    magnitude = abs(Decimal(content))
+    magnitude = Decimal(content).copy_abs()  # abs() would round to 28 digits
     if magnitude > NUMBER_MAX:
         raise Refused("number_overflow", "Number overflow. Attempting to store a number larger than supported range")
     if 0 < magnitude < NUMBER_MIN:

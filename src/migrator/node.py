@@ -157,13 +157,18 @@ class Fields:
 
 
 def read_document(document: Document, read: Callable[[Node], T]) -> T:
-    """Read a whole document. Raises DocumentError with all its problems, in the order of the file."""
+    """Read a whole document.
+
+    Raises DocumentError with all its problems in the order of the file, then those of files that it names.
+    """
     problems: list[Problem] = []
     value: T | None = None
     with suppress(Malformed):
         value = read(Node(document.data, "", document, problems))
     if problems:
-        raise DocumentError(sorted(problems, key=lambda problem: problem.line or 0))
+        own = [problem for problem in problems if problem.file == document.file]
+        others = [problem for problem in problems if problem.file != document.file]
+        raise DocumentError([*sorted(own, key=lambda problem: problem.line or 0), *others])
     return cast(T, value)
 
 

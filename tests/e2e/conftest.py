@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -10,25 +9,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from oracle_madmall import comparable
+
 ROOT = Path(__file__).parents[2]
 #: Reruns of the slowest command here, on a slow machine.
 COMMAND_TIMEOUT_S = 240
-
-
-def load_module(path: Path) -> ModuleType:
-    """A plain file beside the tests; importmode=importlib leaves sys.path alone."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True)
@@ -67,18 +56,13 @@ class Migrator:
 
 
 @pytest.fixture
-def migrator(door: Any, tmp_path: Path) -> Migrator:
-    """The command, pointed at the strict door by the usual AWS settings and nothing else."""
-    environment = {
-        "PATH": os.environ["PATH"],
+def migrator(door: Any, dynamodb: Any, tmp_path: Path) -> Migrator:
+    """The command, pointed at the strict door by the usual AWS settings; `dynamodb` clears away what it made."""
+    inherited = ("PATH", "XDG_RUNTIME_DIR", *(name for name in os.environ if name.startswith("AWS_")))
+    environment = {name: os.environ[name] for name in inherited} | {
         "HOME": str(tmp_path),
         "PYTHONPATH": str(ROOT / "src"),
-        "PYTHONUTF8": "1",
         "AWS_ENDPOINT_URL_DYNAMODB": door.url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
         "ENVIRONMENT": "e2e",
     }
     return Migrator(tmp_path, environment)
@@ -96,17 +80,7 @@ def scan(dynamodb: Any) -> Callable[[str], dict[tuple[str, str], dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def madmall_oracle() -> ModuleType:
-    return load_module(ROOT / "tests" / "oracle_madmall.py")
-
-
-@pytest.fixture(scope="session")
-def chinook_oracle() -> ModuleType:
-    return load_module(ROOT / "tests" / "chinook" / "oracle_chinook.py")
-
-
-@pytest.fixture(scope="session")
-def differences(madmall_oracle: ModuleType) -> Callable[[Mapping[Any, Any], Mapping[Any, Any]], list[str]]:
+def differences() -> Callable[[Mapping[Any, Any], Mapping[Any, Any]], list[str]]:
     """Item by item and attribute by attribute; [] where the two tables are equal as DynamoDB compares."""
 
     def found(actual: Mapping[Any, Any], expected: Mapping[Any, Any]) -> Iterator[str]:
@@ -115,7 +89,7 @@ def differences(madmall_oracle: ModuleType) -> Callable[[Mapping[Any, Any], Mapp
         for key in sorted(actual.keys() & expected.keys()):
             for name in sorted(actual[key].keys() | expected[key].keys()):
                 got, wanted = actual[key].get(name), expected[key].get(name)
-                same = got and wanted and madmall_oracle.comparable(got) == madmall_oracle.comparable(wanted)
+                same = got and wanted and comparable(got) == comparable(wanted)
                 if not same:
                     yield f"{key}: {name} is {got}, not {wanted}"
 

@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 
+from chinook.oracle_chinook import ENTITIES, QUESTIONS, connect, expected_items
+
 PLAN = Path(__file__).parents[1] / "chinook" / "plan.yaml"
 SOURCE = Path(os.environ.get("MIGRATOR_REAL_DATA", "/nonexistent")) / "chinook.sqlite"
 TABLE = "chinook-e2e"
+
+# Four in five of the items are playlist entries; moto takes a minute to write them twice.
+BUT_PLAYLIST_TRACKS = [word for name in ENTITIES if name != "PlaylistTrack" for word in ("--entity", name)]
 
 pytestmark = pytest.mark.skipif(not SOURCE.exists(), reason="MIGRATOR_REAL_DATA names no folder with chinook.sqlite")
 
@@ -24,28 +29,28 @@ def chinook(migrator: Any, tmp_path: Path) -> Any:
 
 
 def test_the_table_equals_a_plain_rendering_and_answers_every_question(
-    chinook: Any, door: Any, dynamodb: Any, scan: Any, chinook_oracle: Any, differences: Any
+    chinook: Any, door: Any, dynamodb: Any, scan: Any, differences: Any
 ) -> None:
     run = chinook("run", PLAN)
     assert run.exit_code == 0, run.stderr
     assert door.refused == []
-    assert differences(scan(TABLE), chinook_oracle.expected_items(SOURCE)) == []
-    with closing(chinook_oracle.connect(SOURCE)) as db:
-        for question in chinook_oracle.QUESTIONS:
+    assert differences(scan(TABLE), expected_items(SOURCE)) == []
+    with closing(connect(SOURCE)) as db:
+        for question in QUESTIONS:
             expected = question.expected(db)
             assert expected, question.name
             assert question.ask(dynamodb, TABLE) == expected, question.name
-        counts = {name: sum(1 for _ in render(db)) for name, render in chinook_oracle.ENTITIES.items()}
+        counts = {name: sum(1 for _ in render(db)) for name, render in ENTITIES.items()}
     assert {e["entity"]: e["written"] for e in run.report["entities"] if e["source"]} == counts
 
 
 def test_verify_finds_no_difference_and_running_again_changes_nothing(
     chinook: Any, door: Any, scan: Any, differences: Any
 ) -> None:
-    assert chinook("run", PLAN).exit_code == 0
+    assert chinook("run", PLAN, *BUT_PLAYLIST_TRACKS).exit_code == 0
     first = scan(TABLE)
-    verify = chinook("verify", PLAN)
+    verify = chinook("verify", PLAN, *BUT_PLAYLIST_TRACKS)
     assert verify.exit_code == 0, verify.stdout + verify.stderr
-    assert chinook("run", PLAN).exit_code == 0
+    assert chinook("run", PLAN, *BUT_PLAYLIST_TRACKS).exit_code == 0
     assert door.refused == []
     assert differences(scan(TABLE), first) == []

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from oracle_madmall import ENTITIES, expected_items
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "fixtures" / "madmall.sqlite"
 TABLE = "madmall-e2e-main"
@@ -44,12 +46,12 @@ def test_the_committed_file_is_what_its_sql_builds(tmp_path: Path) -> None:
 
 
 def test_the_table_equals_a_plain_rendering_of_the_source(
-    migrator: Any, plan: Path, door: Any, scan: Any, madmall_oracle: Any, differences: Any
+    migrator: Any, plan: Path, door: Any, scan: Any, differences: Any
 ) -> None:
     run = migrator("run", plan)
     assert run.exit_code == 0, run.stderr
     assert door.refused == []
-    assert differences(scan(TABLE), madmall_oracle.expected_items(SOURCE, started_at(run.report))) == []
+    assert differences(scan(TABLE), expected_items(SOURCE, started_at(run.report))) == []
 
 
 def test_every_item_says_its_type_its_times_and_its_version(migrator: Any, plan: Path, scan: Any) -> None:
@@ -57,11 +59,11 @@ def test_every_item_says_its_type_its_times_and_its_version(migrator: Any, plan:
     assert [key for key, item in scan(TABLE).items() if not item.keys() >= ON_EVERY_ITEM] == []
 
 
-def test_the_report_counts_what_the_plain_rendering_counts(migrator: Any, plan: Path, madmall_oracle: Any) -> None:
+def test_the_report_counts_what_the_plain_rendering_counts(migrator: Any, plan: Path) -> None:
     run = migrator("run", plan)
     with closing(sqlite3.connect(SOURCE)) as db:
         db.row_factory = sqlite3.Row
-        expected = {name: len(list(render(db))) for name, render in madmall_oracle.ENTITIES.items()}
+        expected = {name: len(list(render(db))) for name, render in ENTITIES.items()}
     assert {e["entity"]: e["written"] for e in run.report["entities"]} == expected | {"items": 1}
     assert run.report["totals"]["rejected"] == 0
     assert run.entity("User")["warnings"] == 1  # one status that is none of the usual
@@ -73,15 +75,13 @@ def test_verify_after_a_run_finds_no_difference(migrator: Any, plan: Path) -> No
     assert verify.exit_code == 0, verify.stdout + verify.stderr
 
 
-def test_running_again_changes_nothing(
-    migrator: Any, plan: Path, door: Any, scan: Any, madmall_oracle: Any, differences: Any
-) -> None:
+def test_running_again_changes_nothing(migrator: Any, plan: Path, door: Any, scan: Any, differences: Any) -> None:
     migrator("run", plan)
     again = migrator("run", plan)
     assert again.exit_code == 0, again.stderr
     assert door.refused == []
     # The one thing that moves is {now: +365d}: another run, another start.
-    assert differences(scan(TABLE), madmall_oracle.expected_items(SOURCE, started_at(again.report))) == []
+    assert differences(scan(TABLE), expected_items(SOURCE, started_at(again.report))) == []
 
 
 def test_a_dry_run_counts_the_same_and_writes_nothing(migrator: Any, plan: Path, door: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+
 from migrator.errors import DocumentError
 from migrator.yamlfile import load_yaml
 
@@ -150,7 +151,7 @@ def test_variables_are_not_filled_into_keys(load):
         (
             "key: {PK: USER#{id}, SK: x}",
             [
-                "shop.yaml: line 1, column 15: is not valid YAML: expected ',' or '}', but got '{'"
+                "shop.yaml: line 1, column 16: is not valid YAML: expected ',' or '}', but got '{'"
                 ' while parsing a flow mapping\n  text with { or } stands in quotes, as in PK: "USER#{id}"'
             ],
         ),
@@ -178,7 +179,9 @@ def test_aliases_of_aliases_end(problems):
     assert "more than 200,000 values" in problems("\n".join(lines))[0]
 
 
-@pytest.mark.parametrize(("name", "expected"), [("none.yaml", "there is no such file"), (".", "is a folder, not a file")])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("none.yaml", "there is no such file"), (".", "is a folder, not a file")]
+)
 def test_what_is_no_file_is_a_document_error(tmp_path, monkeypatch, name, expected):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DocumentError, match=expected) as caught:

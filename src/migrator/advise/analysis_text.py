@@ -11,17 +11,20 @@ from migrator.source.profile import ColumnProfile
 from migrator.source.schema import Column, ForeignKey, Index, Table
 
 _LINE = 118
-_NAME = 32
+_LONGEST_LINE = 132  # numbers are never shortened, they would be others
+_TABLE_NAME = 64
+_COLUMN_NAME = 36
 _TYPE = 30
 _HOLDS = 36
-_VALUE = 20
-_HEADINGS = ("column", "declared as", "holds", "distinct", "longest", "from … to")
+_VALUE_LIMITS = (8, 30)
+_HEADINGS = ("column", "declared as", "holds", "distinct", "longest")
+_BROKEN_RULES = frozenset({"null", "check", "type"})
 _KIND_WORDS = (("table", "table"), ("view", "view"), ("virtual", "virtual table"), ("shadow", "shadow table"))
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 def to_text(analysis: Analysis) -> str:
-    """No line is longer than 118 characters; control characters in names and values are escaped."""
+    """No line is longer than 132 characters; control characters in names and values are escaped."""
     sections = [
         _summary(analysis),
         _integrity(analysis),
@@ -31,7 +34,7 @@ def to_text(analysis: Analysis) -> str:
         _shadows(analysis),
     ]
     lines = (["", *section] for section in map(list, sections) if section)
-    return "\n".join(cut(line.rstrip(), _LINE) for section in lines for line in section).lstrip("\n")
+    return "\n".join(cut(line.rstrip(), _LONGEST_LINE) for section in lines for line in section).lstrip("\n")
 
 
 def _summary(analysis: Analysis) -> Iterator[str]:
@@ -48,7 +51,8 @@ def _integrity(analysis: Analysis) -> Iterator[str]:
     if analysis.integrity is None:
         yield "Integrity: not checked"
         return
-    yield "Integrity: whole" + ("" if not analysis.integrity else ", with rows that break the schema's own rules")
+    broken = any(finding.code in _BROKEN_RULES for finding in analysis.integrity)
+    yield "Integrity: whole" + (", with rows that break the schema's own rules" if broken else "")
     for finding in analysis.integrity:
         times = f"  ({finding.count:,} times)" if finding.count > 1 else ""
         yield f"  {printable(finding.message)}{times}"
@@ -61,7 +65,9 @@ def _overview(tables: Sequence[TableAnalysis]) -> list[str]:
     rows = [("name", "kind", "rows", "key")]
     for found in tables:
         count = "–" if found.rows is None else f"{found.rows:,}"
-        rows.append((_name(found.table.name), found.table.kind, count, found.error or _key_words(found.table)))
+        rows.append(
+            (_name(found.table.name), found.table.kind, count, printable(found.error or _key_words(found.table)))
+        )
     return _aligned(rows, right=(2,)) if tables else []
 
 
@@ -70,7 +76,7 @@ def _key_words(table: Table) -> str:
         return ""
     if not table.primary_key:
         return "none"
-    words = _names(table.primary_key)
+    words = cut(_names(table.primary_key), 60)
     return f"{words} (the rowid)" if table.integer_primary_key else words
 
 
@@ -85,7 +91,7 @@ def _relationships(relationships: Sequence[Relationship]) -> list[str]:
 
 def _orphans(found: Relationship) -> str:
     if found.error:
-        return found.error
+        return printable(found.error)
     count = f"{found.orphans:,}" if found.orphans else "none"
     return f"{count}; {_name(found.parent)} is missing" if found.parent_missing else count
 
@@ -123,11 +129,17 @@ def _traits(found: TableAnalysis) -> Iterator[str]:
 
 
 def _columns(found: TableAnalysis, columns: Sequence[Column]) -> list[str]:
+    profiles = [found.profile.column(column.name) if found.profile else None for column in columns]
     rows = [_HEADINGS]
-    for column in columns:
-        profile = found.profile.column(column.name) if found.profile else None
-        rows.append((_name(column.name), cut(_declared(found.table, column), _TYPE), *_profile_words(profile)))
-    return _aligned(rows, indent="  ", right=(3, 4))
+    for column, profile in zip(columns, profiles, strict=True):
+        name = _name(column.name, _COLUMN_NAME)
+        rows.append((name, cut(_declared(found.table, column), _TYPE), *_profile_words(profile)))
+    lines = _aligned(rows, indent="  ", right=(3, 4))
+    # Both ends of a range share what the other cells leave of the line.
+    low, high = _VALUE_LIMITS
+    room = min(max((_LINE - max(map(width_of, lines)) - len("   … ")) // 2, low), high)
+    ranges = ["from … to", *(_range(profile, room) for profile in profiles)]
+    return [f"{line}  {words}" for line, words in zip(lines, ranges, strict=True)]
 
 
 def _column_words(table: Table, column: Column) -> str:
@@ -145,25 +157,29 @@ def _declared(table: Table, column: Column) -> str:
     return " ".join(filter(None, words))
 
 
-def _profile_words(profile: ColumnProfile | None) -> tuple[str, str, str, str]:
+def _profile_words(profile: ColumnProfile | None) -> tuple[str, str, str]:
     if profile is None:
-        return "", "", "", ""
+        return "", "", ""
     if profile.error:
-        return cut(f"cannot be read: {printable(profile.error)}", 60), "", "", ""
+        return cut(f"cannot be read: {printable(profile.error)}", 60), "", ""
     longest = f"{profile.longest_bytes:,} B" if profile.longest_bytes else ""
-    return cut(_holds(profile), _HOLDS), f"{profile.distinct:,}", longest, _range(profile)
+    return cut(_holds(profile), _HOLDS), f"{profile.distinct:,}", longest
 
 
 def _holds(profile: ColumnProfile) -> str:
-    parts = [f"{count:,} {name}" for name, count in profile.storage_classes.items()]
+    """A column of one storage class needs no count: it is that of the rows."""
+    classes = profile.storage_classes
+    parts = [f"{count:,} {name}" for name, count in classes.items()] if len(classes) > 1 else list(classes)
     if profile.invalid_utf8:
-        parts.insert(0, f"{profile.invalid_utf8:,} not UTF-8")
+        parts.append(f"{profile.invalid_utf8:,} not UTF-8")
     return ", ".join(parts)
 
 
-def _range(profile: ColumnProfile) -> str:
-    low, high = to_shown(profile.minimum, _VALUE), to_shown(profile.maximum, _VALUE)
-    return low if profile.distinct == 1 else f"{low} … {high}" if profile.distinct else ""
+def _range(profile: ColumnProfile | None, width: int) -> str:
+    if profile is None or not profile.distinct:
+        return ""
+    low, high = to_shown(profile.minimum, width), to_shown(profile.maximum, width)
+    return low if profile.distinct == 1 else f"{low} … {high}"
 
 
 def _notes(table: Table) -> Iterator[str]:
@@ -211,9 +227,9 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _LINE - 2, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
 
 
-def _name(name: str) -> str:
+def _name(name: str, width: int = _TABLE_NAME) -> str:
     """A name as it is, or in quotes where it would not be seen or could not be told from the rest."""
-    shown = cut(printable(name), _NAME)
+    shown = cut(printable(name), width)
     return f'"{shown}"' if not name or name != name.strip() or any(c in name for c in ',()"') else shown
 
 

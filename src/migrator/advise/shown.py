@@ -32,7 +32,7 @@ def to_json_value(value: SqliteValue) -> Any:
 
 
 def to_shown(value: SqliteValue, width: int) -> str:
-    """A value in a cell: text in quotes, BLOBs as SQL writes them.
+    """A value in a cell: text in quotes, BLOBs as SQL writes them, numbers always whole.
 
     >>> to_shown("a\\nb", 20), to_shown(b"\\x01", 20), to_shown("abcdefgh", 6)
     ('"a\\\\nb"', "x'01'", '"abc…"')
@@ -45,7 +45,7 @@ def to_shown(value: SqliteValue, width: int) -> str:
         case str():
             text, quotes = printable(value[:width]), ('"', '"')
         case _:
-            return cut(str(value), width)
+            return str(value)
     return quotes[0] + cut(text, width - len(quotes[0]) - 1) + quotes[1]
 
 

@@ -99,8 +99,8 @@ def _refuse_braces(node: Node) -> NoReturn:
 def to_constant(value: Any) -> AttributeValue:
     """A YAML value as an attribute value. Raises RowRejected for a number out of DynamoDB's range.
 
-    >>> to_constant({"n": [1, Decimal("1.50"), True, None]})
-    {'M': {'n': {'L': [{'N': '1'}, {'N': '1.5'}, {'BOOL': True}, {'NULL': True}]}}}
+    >>> to_constant({"n": [1, Decimal("0.1"), True, None]})
+    {'M': {'n': {'L': [{'N': '1'}, {'N': '0.1'}, {'BOOL': True}, {'NULL': True}]}}}
     """
     match value:
         case None:

@@ -73,10 +73,12 @@ def _condition(node: Node) -> Any:
     """A template or plain value, or one comparison: {begins_with: "ORDER#"}."""
     if not isinstance(node.value, dict):
         return _operand(node)
-    compared = [node.child(name) for name in node.fields(*COMPARISONS).node.value if name in COMPARISONS]
-    if len(node.value) != 1 or not compared:
+    names = list(node.value)
+    if len(names) != 1:
         node.refuse("is a value or one comparison, as in {begins_with: ORDER#}", f"known: {', '.join(COMPARISONS)}")
-    (comparison,) = compared
+    if names[0] not in COMPARISONS:
+        node.refuse(f'unknown key "{names[0]}"', known_names("known", COMPARISONS, names[0]))
+    comparison = node.child(names[0])
     if comparison.key != "between":
         return {comparison.key: _operand(comparison)}
     bounds = comparison.each(_operand)

@@ -126,9 +126,7 @@ def render_text(template: Template, lookup: Lookup) -> str | None:
 
 def key_pattern(template: Template) -> re.Pattern[str]:
     """What any text that the template gives looks like: to tell whether an item may be an entity's."""
-    return re.compile(
-        "".join(re.escape(part) if isinstance(part, str) else ".*" for part in template.parts), re.DOTALL
-    )
+    return re.compile("".join(re.escape(part) if isinstance(part, str) else ".*" for part in template.parts), re.DOTALL)
 
 
 def disjoint(one: Template, other: Template) -> bool:

@@ -126,7 +126,7 @@ def _bind_entity(
         for source in sources
     )
     names = [key.name for key in mapping.table.key_attributes]
-    keys = tuple(tuple(dict(item.key)[name] for name in names) for item in units[0].entity.items)
+    keys = tuple(tuple(dict(item.key)[name] for name in names) for item in entity.items)
     return BoundEntity(
         number=number,
         name=entity.name,
@@ -169,9 +169,7 @@ def _unique_sets(table: Table | None) -> Iterator[frozenset[str]]:
             yield frozenset(name for name in index.columns if name is not None)
 
 
-def _bind_fixed(
-    mapping: Mapping, number: int, table_number: int, now_s: int, problems: list[Problem]
-) -> BoundEntity:
+def _bind_fixed(mapping: Mapping, number: int, table_number: int, now_s: int, problems: list[Problem]) -> BoundEntity:
     items = []
     for position, attributes in enumerate(mapping.fixed_items):
         try:
@@ -181,7 +179,9 @@ def _bind_fixed(
     unit = Unit(number, FIXED_ITEMS_NAME, table_number, mapping.table, RenderContext(now_s), fixed=tuple(items))
     names = [key.name for key in mapping.table.key_attributes]
     keys = tuple(tuple(Template((str(next(iter(i.key[n].values()))),)) for n in names) for i in items)
-    return BoundEntity(number, FIXED_ITEMS_NAME, table_number, mapping.table, None, keys, (unit,), proved=len(set(keys)) == len(keys))
+    return BoundEntity(
+        number, FIXED_ITEMS_NAME, table_number, mapping.table, None, keys, (unit,), proved=len(set(keys)) == len(keys)
+    )
 
 
 def may_collide(one: BoundEntity, other: BoundEntity) -> bool:

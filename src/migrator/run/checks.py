@@ -51,8 +51,8 @@ class CheckReport:
     def _lines(self) -> Iterator[str]:
         yield f"plan {self.plan}: the mappings fit the source"
         yield from (f"source {path}" for path in self.sources)
-        for name, source, table in self.entities:
-            yield f"  {name}: {source or 'fixed items'} -> {table}"
+        for name, source, target in self.entities:
+            yield f"  {name}: {source or 'fixed items'} -> {target}"
         found = "a run will look for keys that two rows share" if self.needs_proof else "proved unique by the schema"
         yield f"keys: {found}"
         yield "target"

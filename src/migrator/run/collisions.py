@@ -6,13 +6,14 @@ segments are written in. Only rows that share a key with another item are walked
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from migrator.run.digests import DigestStore, disk_errors, key_columns, transaction
-from migrator.run.records import Labels
+from migrator.run.records import UNIQUE_RULES, Labels
 
 DUPLICATE_KEY = "duplicate_key"
 
@@ -33,7 +34,7 @@ _CONTESTED = "INSERT INTO contested SELECT tbl, key FROM items GROUP BY tbl, key
 class Loser:
     """A row that comes too late with a key: rejected whole, or without the items an earlier row gave alike."""
 
-    reject: tuple[str, str] | None = None  #: code and detail
+    reject: tuple[str, str, str | None] | None = None  #: code and detail
     skipped: frozenset[int] = frozenset()  #: positions in the row of items that are given already
 
 
@@ -47,7 +48,7 @@ class Losers:
     def of_segment(self, entity: int, segment: int) -> dict[int, Loser]:
         """Position of the row in the segment -> what becomes of it. Rows that are not named keep everything."""
         with disk_errors(self._store.path):
-            losers = {row: Loser(reject=(DUPLICATE_KEY, detail)) for row, detail in self._rejected(entity, segment)}
+            losers = {row: Loser(reject=reject) for row, reject in self._rejected(entity, segment)}
             losers.update((row, Loser(skipped=items)) for row, items in self._skipped(entity, segment))
         return losers
 
@@ -62,12 +63,13 @@ class Losers:
         """Leave in the store what the table is to hold: each key once."""
         with disk_errors(self._store.path), transaction(self._store.connection):
             for condition in (
+                f"tbl = {UNIQUE_RULES}",
                 "(entity, segment, row_no) IN (SELECT entity, segment, row_no FROM rejected)",
                 "(entity, segment, row_no, item) IN (SELECT entity, segment, row_no, item FROM skipped)",
             ):
                 self._store.connection.execute(f"DELETE FROM items WHERE {condition}")
 
-    def _rejected(self, entity: int, segment: int) -> Iterator[tuple[int, str]]:
+    def _rejected(self, entity: int, segment: int) -> Iterator[tuple[int, tuple[str, str, str | None]]]:
         columns = "".join(f", i.{column}" for column in key_columns(self._store.key_width))
         rows = self._store.connection.execute(
             f"""SELECT r.row_no, r.own, i.tbl, i.key, i.entity, i.width{columns}
@@ -76,7 +78,12 @@ class Losers:
         )
         for row_no, own, table, key, first, width, *values in rows:
             giver = "another item of this row" if own else self._labels.row(first, values[:width])
-            yield row_no, f"{self._labels.key(table, key)} is already given, with other attributes, by {giver}"
+            if table == UNIQUE_RULES:
+                column, value, *_ = json.loads(key)
+                yield row_no, ("unique", f"{value} is already in {giver}", column)
+            else:
+                given = f"{self._labels.key(table, key)} is already given, with other attributes, by {giver}"
+                yield row_no, (DUPLICATE_KEY, given, None)
 
     def _skipped(self, entity: int, segment: int) -> Iterator[tuple[int, frozenset[int]]]:
         rows = self._store.connection.execute(

@@ -26,7 +26,12 @@ from migrator.run.rejects import FailedFile, RejectFile
 from migrator.run.report import EntityResult, Requests, RunError, RunReport, check_accounts
 from migrator.run.segment import Segment, SegmentResult, WriteOptions, write_segment
 from migrator.run.tables import back_up, prepare_tables
+from migrator.run.verify import verify_opened
+from migrator.run.verify_report import VerifyReport
 from migrator.run.workers import StopSignal, map_unordered, pool, stopping_on_signals
+
+#: Items of each entity that `verify: sample` compares.
+VERIFY_SAMPLE = 1_000
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +71,7 @@ class _Run:
         self._entities: dict[int, EntityResult] = {}
         self._requests = Requests()
         self._error: MigratorError | None = None
+        self._verification: VerifyReport | None = None
 
     def report_of(self, execute: Callable[[], None]) -> RunReport:
         try:
@@ -92,6 +98,12 @@ class _Run:
                 self._entities[number] = replace(self._entities[number], warnings=repeats)
             with opened.proof(self._stop) as losers:
                 self._write_all(opened, losers)
+            if self._plan.settings.verify != "none" and not self._dry and not self._stop.flag.is_set():
+                self._verify(opened)
+
+    def _verify(self, opened: OpenRun) -> None:
+        sample = VERIFY_SAMPLE if self._plan.settings.verify == "sample" else None
+        self._verification = verify_opened(opened, self._stop, sample=sample, progress=self._progress)
 
     def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
         workers = opened.workers()
@@ -184,6 +196,7 @@ class _Run:
             rejects=str(self._folder.rejects),
             failed=str(self._folder.failed),
             error=RunError.of(self._error) if self._error else None,
+            verification=self._verification,
         )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
 
-def progress_bar(what: str, *, shown: bool) -> tqdm[None]:
+def progress_bar(what: str, *, shown: bool) -> tqdm[Any]:
     """A bar that counts rows; silent unless it is `shown` and a terminal looks on."""
     return tqdm(desc=what, unit=" rows", file=sys.stderr, disable=not (shown and sys.stderr.isatty()), leave=False)

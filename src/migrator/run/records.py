@@ -16,6 +16,9 @@ from migrator.source.text import InvalidText, SqliteValue
 #: The name of a mapping's fixed items, where entities are named.
 FIXED_ITEMS_NAME = "items"
 
+#: The table number of values that a `unique` rule watches: keys that no two rows may give.
+UNIQUE_RULES = -1
+
 
 @dataclass(frozen=True, slots=True)
 class ItemRecord:
@@ -77,7 +80,7 @@ def literal(value: SqliteValue) -> str:
     >>> [literal(v) for v in (None, 7, "7", b"7", InvalidText(b"\\xff"))]
     ['NULL', '7', '"7"', "x'37'", "text x'ff'"]
     """
-    return shortened(_literal(value))
+    return shortened(literal_in_full(value))
 
 
 def shortened(text: str, length: int = LITERAL_LENGTH) -> str:
@@ -88,7 +91,7 @@ def shortened(text: str, length: int = LITERAL_LENGTH) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _literal(value: SqliteValue) -> str:
+def literal_in_full(value: SqliteValue) -> str:
     match value:
         case None:
             return "NULL"

@@ -12,10 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrator import __version__
 from migrator.errors import MigratorError, StoppedError
+
+if TYPE_CHECKING:
+    from migrator.run.verify_report import VerifyReport
 
 #: The first that applies is the exit code of a command.
 EXIT_CODES_BY_PRECEDENCE = (130, 143, 5, 2, 3, 4, 1, 0)
@@ -140,14 +143,15 @@ class RunReport:
     rejects: str | None = None  #: absolute path
     failed: str | None = None  #: absolute path
     error: RunError | None = None
-    verify_exit_code: int = 0  #: of the verification after the run, where the plan asks for one
+    verification: VerifyReport | None = None  #: of the verification after the run, where the plan asks for one
     version: str = __version__
 
     @property
     def exit_code(self) -> int:
         incomplete = any(entity.rejected or entity.failed for entity in self.entities)
         stopped = self.error.exit_code if self.error else 0
-        return first_exit_code((int(incomplete), stopped, self.verify_exit_code))
+        verified = self.verification.exit_code if self.verification else 0
+        return first_exit_code((int(incomplete), stopped, verified))
 
     @property
     def status(self) -> str:
@@ -177,6 +181,7 @@ class RunReport:
             "rejects": self.rejects,
             "failed": self.failed,
             "error": self.error.to_json() if self.error else None,
+            **({"verification": self.verification.to_json()} if self.verification else {}),
         }
 
     def to_text(self) -> str:

@@ -6,19 +6,21 @@ Workers write no state: that is the coordinator's. This is the one place where a
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from migrator.errors import RowRejected, SourceError
 from migrator.mapping.canonical import digest, key_text
 from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
 from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
 from migrator.run.collisions import Loser
-from migrator.run.records import ItemRecord
+from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
 from migrator.run.rejects import RejectLine, reject_line
 from migrator.run.workers import WORKER
 from migrator.source.rows import Range, Read, Row, iter_rows
@@ -61,7 +63,7 @@ class WriteOptions:
 
     target: TargetSettings
     dry: bool
-    on_existing: str
+    on_existing: Literal["replace", "skip", "error"]
     batch_size: int
     max_attempts: int
     give_up_after_s: float
@@ -177,24 +179,42 @@ def prove_segment(segment: Segment) -> SegmentResult:
             continue
         result.rendered_rows += 1
         for position, item in outcome.result.items:
-            result.records.append(to_record(segment, outcome, position, item))
+            key = key_text(item.attributes, segment.unit.table)
+            record = _record(segment, outcome, position, segment.unit.table_number, key, digest(item.attributes))
+            result.records.append(replace(record, expires=_expires(item.attributes, segment.unit.table)))
+        result.records.extend(_unique_records(segment, outcome))
     result.duration_s = time.monotonic() - started
     return result
 
 
-def to_record(segment: Segment, outcome: RowOutcome, position: int, item: Item) -> ItemRecord:
-    unit = segment.unit
+def _record(segment: Segment, outcome: RowOutcome, item: int, table_number: int, key: str, digest: bytes) -> ItemRecord:
     return ItemRecord(
-        entity=unit.number,
+        entity=segment.unit.number,
         segment=segment.number,
         row=outcome.position,
-        item=position,
-        table=unit.table_number,
-        key=key_text(item.attributes, unit.table),
-        digest=digest(item.attributes),
-        expires=_expires(item.attributes, unit.table),
+        item=item,
+        table=table_number,
+        key=key,
+        digest=digest,
+        expires=None,
         source_key=outcome.row.key,
     )
+
+
+def _unique_records(segment: Segment, outcome: RowOutcome) -> Iterator[ItemRecord]:
+    """A value that a `unique` rule watches is a key that no two rows may give: each record differs from all others."""
+    unit = segment.unit
+    for place, rule in enumerate(unit.entity.rules if unit.entity and unit.read else ()):
+        if rule.unique and rule.severity == "error":
+            assert unit.read is not None
+            value = outcome.row.values[unit.read.columns.index(rule.column)]
+            if value is not None:
+                # 1 and 1.0 are equal to SQLite, and so is what they are written as here.
+                shown = literal_in_full(int(value) if isinstance(value, float) and value.is_integer() else value)
+                exact = hashlib.sha256(shown.encode(errors="surrogatepass")).hexdigest()
+                key = json.dumps([rule.column, shortened(shown), unit.number, exact])
+                this_row = f"{segment.number} {outcome.position}".encode()
+                yield _record(segment, outcome, -1 - place, UNIQUE_RULES, key, this_row)
 
 
 def _expires(attributes: Attributes, table: TableDefinition) -> int | None:
@@ -235,8 +255,7 @@ def _account(result: SegmentResult, segment: Segment, outcome: RowOutcome, loser
     result.read += 1
     rendered = outcome.result
     if isinstance(rendered, Rendered) and loser is not None and loser.reject is not None:
-        code, detail = loser.reject
-        rendered = reject_row(segment.unit, outcome.row, RowRejected(code, detail))
+        rendered = reject_row(segment.unit, outcome.row, RowRejected(*loser.reject))
     if isinstance(rendered, RejectLine):
         result.rejects.append(rendered)
         return

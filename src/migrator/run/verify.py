@@ -61,11 +61,23 @@ def verify_plan(
     """
     # All entities are rendered even where few are asked for: another entity's item may hold a key, or fit a template.
     with stopping_on_signals() as stop, open_run(plan, now_s=last_start(plan)) as opened:
-        verification = _Verification(opened, entities, stop, progress=progress)
-        report = verification.report(sample, clock)
+        report = verify_opened(opened, stop, entities=entities, sample=sample, progress=progress, clock=clock)
     if report_file is not None:
         write_json(report_file, report.to_json())
     return report
+
+
+def verify_opened(
+    opened: OpenRun,
+    stop: StopSignal,
+    *,
+    entities: Sequence[str] = (),
+    sample: int | None = None,
+    progress: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> VerifyReport:
+    """Compare what is open already."""
+    return _Verification(opened, entities, stop, progress=progress).report(sample, clock)
 
 
 class _Verification:

@@ -17,6 +17,7 @@ import fcntl
 import http.client
 import json
 import os
+import re
 import secrets
 import tempfile
 import time
@@ -24,7 +25,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 TABLES, SERVER = "tables.jsonl", "server.json"
 USERS_LOCK, START_LOCK, STORE_LOCK = "users.lock", "start.lock", "store.lock"
@@ -95,18 +95,19 @@ def _read(path: Path) -> Place | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None
-    with open(descriptor, encoding="utf-8") as stream, suppress(ValueError, TypeError):
+    with open(descriptor, encoding="utf-8") as stream, suppress(ValueError, TypeError, KeyError):
         # The temporary folder is open to all: a file of someone else's could lead the data elsewhere.
         if os.fstat(descriptor).st_uid == os.getuid():
-            return Place(**json.load(stream))
+            said = json.load(stream)
+            return Place(str(said["url"]), int(said["pid"]), str(said["token"]))
     return None
 
 
 def _probe(place: Place) -> bool:
-    address = urlsplit(place.url)
-    if address.hostname != "127.0.0.1" or not address.port:
+    port = re.fullmatch(r"http://127\.0\.0\.1:(\d{1,5})", place.url)
+    if port is None:
         return False
-    with closing(http.client.HTTPConnection(address.hostname, address.port, timeout=PROBE_S)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=PROBE_S)) as connection:
         try:
             connection.request("GET", PROBE_PATH)
             answer = json.loads(connection.getresponse().read(1000))

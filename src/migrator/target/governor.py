@@ -71,7 +71,7 @@ class Governor:
             if self._brake and now - self._reacted_at < _REACT_EVERY_S:
                 return
             measured = self._window_units / max(now - self._window_at, _REACT_EVERY_S)
-            ceiling = measured if self._rate is None else min(self._rate, max(measured, self._rate * _CUT))
+            ceiling = measured if self._rate is None else self._rate
             self._brake = max(ceiling, _SLOWEST_UNITS_PER_S)
             self._react(now, self._within_budget(max(ceiling * _CUT, _SLOWEST_UNITS_PER_S)))
 

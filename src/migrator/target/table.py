@@ -49,6 +49,7 @@ _INDEXED = RetryPolicy(max_attempts=100_000, give_up_after_s=6 * 3600.0, first_d
 def create_request(definition: TableDefinition) -> dict[str, Any]:
     """The parameters of CreateTable; what it has no parameter for, `apply_settings` does.
 
+    >>> from migrator.mapping.model import KeyAttribute
     >>> create_request(TableDefinition("orders", KeyAttribute("id", "N")))["KeySchema"]
     [{'AttributeName': 'id', 'KeyType': 'HASH'}]
     """
@@ -206,7 +207,7 @@ def _lacking(client: Any, definition: TableDefinition, timing: Timing) -> list[s
     found = found_settings(client, definition, description, timing=timing)
     names = dict.fromkeys(path.split(".")[0] for path in expected_settings(definition) if found.get(path) is LACKING)
     return [
-        f'table "{definition.name}": this engine has no {name.replace("_", " ")}; going on without' for name in names
+        f'table "{definition.name}": this engine has no {name.replace("_", " ")}; going on without it' for name in names
     ]
 
 

@@ -22,6 +22,8 @@ UNKNOWN_OPERATION_CODES = frozenset(
 )
 LACKING = object()
 
+_AWS_DOMAINS = (".amazonaws.com", ".api.aws")
+
 
 def describe(
     client: Any, name: str, *, timing: Timing = REAL_TIME, policy: RetryPolicy = START
@@ -66,7 +68,7 @@ def found_settings(
         **_found_indexes(description, "GlobalSecondaryIndexes", "global_indexes"),
         **_found_indexes(description, "LocalSecondaryIndexes", "local_indexes"),
         "stream": (description.get("StreamSpecification") or {}).get("StreamViewType"),
-        **_found_modern(description, definition),
+        **_found_modern(description, is_the_service=is_the_service(client)),
     }
     name = definition.name
     if "time_to_live" in wanted:
@@ -163,7 +165,13 @@ def _found_billing(description: Mapping[str, Any]) -> str:
     return billing(None if on_demand else units)
 
 
-def _found_modern(description: Mapping[str, Any], definition: TableDefinition) -> dict[str, Any]:
+def is_the_service(client: Any) -> bool:
+    """Whether AWS itself answers, and no engine that stands in for it."""
+    endpoint = str(getattr(getattr(client, "meta", None), "endpoint_url", ""))
+    return any(domain in endpoint for domain in _AWS_DOMAINS)
+
+
+def _found_modern(description: Mapping[str, Any], *, is_the_service: bool) -> dict[str, Any]:
     """Settings younger than some engines, which then report none of them."""
     encryption = (description.get("SSEDescription") or {}).get("KMSMasterKeyArn")
     table_class = (description.get("TableClassSummary") or {}).get("TableClass")
@@ -178,8 +186,8 @@ def _found_modern(description: Mapping[str, Any], definition: TableDefinition) -
     return {
         "encryption": encryption,
         "deletion_protection": description["DeletionProtectionEnabled"],
-        # The service names the class only of a table that was ever given one.
-        "table_class": table_class or "STANDARD",
+        # The service names the class only of a table that was ever given one; moto never does.
+        "table_class": table_class or ("STANDARD" if is_the_service else LACKING),
         "warm_throughput": capacity_text(Capacity(warm["ReadUnitsPerSecond"], warm["WriteUnitsPerSecond"]))
         if warm
         else LACKING,

@@ -35,9 +35,7 @@ def expected_keys(definition: TableDefinition) -> dict[str, str]:
     if definition.sort_key:
         keys["sort_key"] = key_text(definition.sort_key)
     for kind, indexes in (("global", definition.global_indexes), ("local", definition.local_indexes)):
-        keys |= {
-            f"{kind}_indexes.{index.name}": ", ".join(map(key_text, index.key_attributes)) for index in indexes
-        }
+        keys |= {f"{kind}_indexes.{index.name}": ", ".join(map(key_text, index.key_attributes)) for index in indexes}
     return keys
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from migrator.mapping.model import ColumnValue, FilterCall
 from migrator.mapping.templates import (
     TemplateError,
@@ -39,7 +40,9 @@ def test_a_template_renders(text, row, expected):
     assert render_text(parse_template(text), lambda column: row[column.column]) == expected
 
 
-@pytest.mark.parametrize("text", ["{", "}", "{}", "{a", "{a|}", "{a b}", "{a|lower(}", "{a|pad(x)}", "{@nothing}", "{a}}"])
+@pytest.mark.parametrize(
+    "text", ["{", "}", "{}", "{a", "{a|}", "{a b}", "{a|lower(}", "{a|pad(x)}", "{@nothing}", "{a}}"]
+)
 def test_what_is_no_template_is_refused(text):
     with pytest.raises(TemplateError):
         parse_template(text)

@@ -9,6 +9,7 @@ import pytest
 
 from migrator.errors import InterruptedRun, LockHeldError, MigratorError, StoppedError, TargetError
 from migrator.run.report import EntityResult, Requests, RunError, RunReport, check_accounts, first_exit_code
+from migrator.run.verify_report import EntityComparison, VerifyReport
 
 USER = EntityResult(
     "User", "main", "users", read=5, rendered_rows=5, items=5, written=5, bytes=4096, write_units=7.0, duration_s=0.4
@@ -75,6 +76,7 @@ def test_the_json_is_exactly_the_documented_one() -> None:
     }
 
 
+DIFFERENT = VerifyReport("madmall", [EntityComparison("User", "t", 5, 5, missing=1)], 0, [], None)
 REJECTED = replace(USER, read=6, rejected=1)
 FAILED = replace(USER, written=4, failed=1)
 
@@ -85,7 +87,7 @@ FAILED = replace(USER, written=4, failed=1)
         (REPORT, "succeeded", 0),
         (replace(REPORT, entities=(REJECTED,)), "completed_with_rejects", 1),
         (replace(REPORT, entities=(FAILED,)), "completed_with_rejects", 1),
-        (replace(REPORT, entities=(REJECTED,), verify_exit_code=4), "failed", 4),
+        (replace(REPORT, entities=(REJECTED,), verification=DIFFERENT), "failed", 4),
         (replace(REPORT, entities=(REJECTED,), error=RunError.of(StoppedError("x", code="x"))), "failed", 3),
         (replace(REPORT, error=RunError.of(LockHeldError("x", code="x"))), "failed", 5),
         (replace(REPORT, error=RunError.of(InterruptedRun(2)), entities=(REJECTED,)), "interrupted", 130),

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
+
 from migrator.source.relation import Relation
 from migrator.source.rows import ChildRead, Range, Read, iter_ranges, iter_rows
 from migrator.source.schema import Column
 from migrator.source.text import InvalidText, decode_text
-from sqlalchemy import create_engine
-from sqlalchemy.pool import StaticPool
 
 
 @contextmanager
@@ -145,7 +146,9 @@ def test_merged_children_equal_nested_loops(users, pets, toys, rows):
         raw.executemany("INSERT INTO pets (owner, name) VALUES (?, ?)", pets)
         raw.executemany("INSERT INTO toys VALUES (?, ?)", toys)
         toy_read = ChildRead(TOYS, (("pet", "name"),), ("label",))
-        read = Read(USERS, ("name",), children=(ChildRead(PETS, (("owner", "name"),), ("name",), children=(toy_read,)),))
+        read = Read(
+            USERS, ("name",), children=(ChildRead(PETS, (("owner", "name"),), ("name",), children=(toy_read,)),)
+        )
         found = [
             (row.values[0], [(pet.values[0], [toy.values[0] for toy in pet.children[0]]) for pet in row.children[0]])
             for row in read_all(connection, read, rows)

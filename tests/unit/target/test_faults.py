@@ -48,7 +48,7 @@ def test_error_codes_and_statuses_are_classified(error, name, status, verdict):
 
 
 def test_a_refused_signature_does_not_quote_the_request(error):
-    words = "The request signature does not match.\n\nThe Canonical String for this request should have been 'x-amz-security-token:SECRET'"
+    words = "Signatures do not match.\n\nThe Canonical String for this request should have been 'x:SECRET'"
     assert "SECRET" not in str(to_target_error(error("InvalidSignatureException", words), "write"))
 
 

@@ -1,0 +1,298 @@
+"""Plan files: defaults, settings, paths, and what is said of a bad one."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from migrator.errors import DocumentError
+from migrator.run import plan as plan_module
+from migrator.run.plan import Settings, load_plan
+from migrator.target.session import TargetSettings
+from migrator.yamlfile import load_yaml
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = json.loads((files("migrator") / "schemas" / "plan.schema.json").read_text("utf-8"))
+
+MAPPING = """
+table: {{name: {table}, partition_key: PK}}
+{fixed}
+entities:
+  {entity}: {{source: users, key: {{PK: "{{id}}"}}}}
+"""
+
+
+def mapping(entity, table="shop", fixed=""):
+    return MAPPING.format(entity=entity, table=table, fixed=fixed)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "mappings").mkdir()
+    (tmp_path / "mappings" / "shop.yaml").write_text(mapping("User", fixed="items: [{PK: x}]"))
+    (tmp_path / "mappings" / "more.yaml").write_text(mapping("Order", "more"))
+    return tmp_path
+
+
+@pytest.fixture
+def load(folder):
+    def write_and_load(**changes):
+        blocks = {"name": "shop", "source": "../shop.sqlite", "mappings": "[../mappings/shop.yaml]"} | changes
+        text = "\n".join(f"{key}: {value}" for key, value in blocks.items() if value is not None)
+        (folder / "plans" / "shop.yaml").write_text(text, "utf-8")
+        return load_plan("plans/shop.yaml")
+
+    return write_and_load
+
+
+@pytest.fixture
+def problems(load):
+    def of(**changes):
+        with pytest.raises(DocumentError) as caught:
+            load(**changes)
+        return [str(problem) for problem in caught.value.problems]
+
+    return of
+
+
+def test_the_defaults_are_the_documented_ones(load, folder):
+    plan = load()
+    assert plan.settings == Settings(
+        create_table="if_missing",
+        batch_size=25,
+        parallelism=len(os.sched_getaffinity(0)),
+        write_rate=None,
+        validate=True,
+        on_reject="continue",
+        max_rejects=None,
+        on_existing="replace",
+        on_changed="refuse",
+        backup=False,
+        rollback=False,
+        verify="none",
+        integrity_check="full",
+        max_duration_s=None,
+        lock_wait_s=0,
+        give_up_after_s=300,
+        max_attempts=10,
+        keep_runs=30,
+        state_dir=str(folder / "plans" / ".migrator"),
+    )
+    assert plan.target == TargetSettings(connect_timeout_s=5, read_timeout_s=30, connections=64)
+    assert (plan.file, plan.name, plan.entities) == ("plans/shop.yaml", "shop", None)
+
+
+def test_every_setting_is_read(load, folder):
+    plan = load(
+        target="{region: eu-west-1, endpoint_url: 'http://localhost:8000', profile: p, role_arn: 'arn:x'}",
+        settings="{create_table: never, batch_size: 10, parallelism: 3, write_rate: 4000, validate: false,"
+        " on_reject: stop, max_rejects: 0, on_existing: skip, on_changed: restart, backup: {name: b}, rollback: false,"
+        " verify: full, integrity_check: off, max_duration: 6h, lock_wait: 1.5s, give_up_after: 2m, max_attempts: 3,"
+        " keep_runs: 5, state_dir: ../state, connect_timeout: 500ms, read_timeout: 10, connections: 8}",
+    )
+    assert plan.settings == Settings(
+        create_table="never",
+        batch_size=10,
+        parallelism=3,
+        write_rate=4000,
+        validate=False,
+        on_reject="stop",
+        max_rejects=0,
+        on_existing="skip",
+        on_changed="restart",
+        backup="b",
+        verify="full",
+        integrity_check="off",
+        max_duration_s=21600,
+        lock_wait_s=1.5,
+        give_up_after_s=120,
+        max_attempts=3,
+        keep_runs=5,
+        state_dir=str(folder / "state"),
+    )
+    assert plan.target == TargetSettings("eu-west-1", "http://localhost:8000", "p", "arn:x", 0.5, 10, 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("6h", 21600), ("300s", 300), ("90m", 5400), ("2d", 172800), ("45", 45), ("0.5", 0.5), ("250ms", 0.25)],
+)
+def test_a_duration_has_a_unit_or_is_in_seconds(load, text, seconds):
+    assert load(settings=f"{{lock_wait: {text}}}").settings.lock_wait_s == seconds
+
+
+def test_settings_may_come_from_variables(load, monkeypatch):
+    monkeypatch.setenv("WORKERS", "3")
+    monkeypatch.setenv("WAIT", "20")
+    settings = load(settings='{parallelism: "${WORKERS}", lock_wait: "${WAIT}", validate: "${V:-false}"}').settings
+    assert (settings.parallelism, settings.lock_wait_s, settings.validate) == (3, 20, False)
+
+
+def test_sources_are_relative_to_the_plan(load, folder):
+    assert load().sources == (str(folder / "shop.sqlite"),)
+    assert load(source="[../a.sqlite, /b.sqlite, ../a.sqlite]").sources == (str(folder / "a.sqlite"), "/b.sqlite")
+
+
+def test_a_glob_finds_databases_and_not_their_companions(load, folder):
+    for name in ("b.sqlite", "a.sqlite", "a.sqlite-wal", "a.sqlite-shm", "a.sqlite-journal"):
+        (folder / name).touch()
+    (folder / "c.sqlite").mkdir()
+    assert load(source='"../*.sqlite*"').sources == (str(folder / "a.sqlite"), str(folder / "b.sqlite"))
+
+
+def test_a_glob_that_finds_nothing_stands_as_it_is(load, folder):
+    assert load(source='"../none-*.sqlite"').sources == (str(folder / "none-*.sqlite"),)
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_taken(load, folder):
+    (folder / "a[1].sqlite").touch()
+    (folder / "a1.sqlite").touch()
+    assert load(source='"../a[1].sqlite"').sources == (str(folder / "a[1].sqlite"),)
+
+
+def test_entities_keep_their_order(load):
+    plan = load(mappings="[../mappings/shop.yaml, ../mappings/more.yaml]", entities="[Order, User, items]")
+    assert plan.entities == ("Order", "User", "items")
+    assert [m.file for m in plan.mappings] == ["mappings/shop.yaml", "mappings/more.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"settings": "{rollback: true}"},
+            [
+                "settings.rollback: rollback is not available in this version\n"
+                "  leave it out, or take a backup: backup: true"
+            ],
+        ),
+        ({"name": None}, ['the key "name" is missing']),
+        ({"source": None}, ['the key "source" is missing']),
+        ({"name": "../x"}, ['name: "../x" cannot name a folder: no /, no . at its start, at most 100 bytes']),
+        ({"mappings": "[]"}, ["mappings: names no file"]),
+        (
+            {"entities": "[Usr]"},
+            ['entities[0]: entity "Usr" is in no mapping\n  entities: User, items.  Did you mean "User"?'],
+        ),
+        ({"entities": "[User, User]"}, ['entities[1]: entity "User" is named twice']),
+        ({"entities": "[]"}, ["entities: names no entity\n  without entities: all are run"]),
+        (
+            {"target": "{regoin: x}"},
+            ['target: unknown key "regoin"\n  known: region, endpoint_url, profile, role_arn.  Did you mean "region"?'],
+        ),
+        (
+            {"settings": "{batch_size: 26}"},
+            ["settings.batch_size: must be a whole number from 1 to 25, and is 26"],
+        ),
+        (
+            {"settings": "{on_existing: overwrite}"},
+            [
+                'settings.on_existing: must be replace or skip or error, and is "overwrite"\n'
+                "  known: replace, skip, error"
+            ],
+        ),
+        (
+            {"settings": "{lock_wait: 5 minutes}"},
+            ['settings.lock_wait: must be a duration, as 30s, 90m, 6h or 2d, and is "5 minutes"'],
+        ),
+        ({"settings": "{give_up_after: 0s}"}, ["settings.give_up_after: must be longer than nothing"]),
+        ({"settings": "{validate: yes}"}, ['settings.validate: must be true or false, and is "yes"']),
+        ({"settings": ""}, ["settings: must be a map, and is empty"]),
+        (
+            {"settings": "{parallelism: 0, max_attempts: many}"},
+            [
+                "settings.parallelism: must be a whole number from 1 to 256, and is 0",
+                'settings.max_attempts: must be a whole number, and is "many"',
+            ],
+        ),
+    ],
+)
+def test_a_bad_plan_says_where_what_and_what_to_do(problems, changes, expected):
+    assert problems(**changes) == [f"plans/shop.yaml: {problem}" for problem in expected]
+
+
+@pytest.mark.parametrize("key", ["incremental", "on_start", "schedule"])
+def test_settings_of_other_versions_are_unknown_keys(problems, key):
+    (problem,) = problems(settings=f"{{{key}: true}}")
+    assert problem.startswith(f'plans/shop.yaml: settings: unknown key "{key}"\n  known: create_table, ')
+
+
+def test_problems_of_plan_and_mappings_are_told_at_once(problems, folder):
+    (folder / "mappings" / "shop.yaml").write_text(mapping("User").replace("key:", "kye:"))
+    found = problems(mappings="[../mappings/shop.yaml, ../mappings/none.yaml]", settings="{validate: 1}")
+    assert [line.split("\n")[0] for line in found] == [
+        "plans/shop.yaml: settings.validate: must be true or false, and is 1",
+        'mappings/shop.yaml: entities.User: unknown key "kye"',
+        'mappings/shop.yaml: entities.User: the key "key" is missing',
+        "mappings/none.yaml: there is no such file",
+    ]
+
+
+def test_entity_names_are_unique_over_all_mappings(problems, folder):
+    (folder / "mappings" / "more.yaml").write_text(mapping("User", "more"))
+    assert problems(mappings="[../mappings/shop.yaml, ../mappings/more.yaml]") == [
+        'plans/shop.yaml: mappings: entity "User" is in mappings/shop.yaml and in mappings/more.yaml\n  rename one'
+    ]
+
+
+def test_a_table_is_defined_one_way(problems, folder):
+    (folder / "mappings" / "more.yaml").write_text(mapping("Order").replace("PK}", "PK, time_to_live: ttl}", 1))
+    assert problems(mappings="[../mappings/shop.yaml, ../mappings/more.yaml]") == [
+        'plans/shop.yaml: mappings: table "shop" is defined in two ways, in mappings/shop.yaml and mappings/more.yaml'
+    ]
+
+
+def test_a_missing_plan_is_a_document_error(folder):
+    with pytest.raises(DocumentError, match=r"plans/none.yaml: there is no such file"):
+        load_plan("plans/none.yaml")
+
+
+# ---- the JSON Schema for editors
+
+
+def schema_problem(data):
+    return next(jsonschema.Draft202012Validator(SCHEMA).iter_errors(data), None)
+
+
+def test_the_schema_is_valid_and_knows_the_keys_that_the_reader_knows():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    blocks = SCHEMA["properties"]
+    assert list(blocks) == list(plan_module.PLAN_KEYS)
+    assert list(blocks["target"]["properties"]) == list(plan_module.TARGET_KEYS)
+    assert list(blocks["settings"]["properties"]) == list(plan_module.SETTINGS)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plans").glob("*.yaml")), ids=lambda path: path.name)
+def test_reader_and_schema_take_every_plan_that_ships(path):
+    plan = load_plan(path)
+    assert plan.target.endpoint_url is None
+    assert schema_problem(load_yaml(path).data) is None
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "name: a/b",
+        "sources: x",
+        "entities: []",
+        "target: {regoin: x}",
+        "settings: {rollback: true}",
+        "settings: {batch_size: 26}",
+        "settings: {lock_wait: 5 minutes}",
+        "settings: {incremental: true}",
+        "settings: {on_existing: overwrite}",
+    ],
+)
+def test_the_schema_refuses_what_the_reader_refuses(problems, block):
+    key, _, value = block.partition(": ")
+    good = {"name": "shop", "source": "a", "mappings": ["b"]}
+    assert problems(**{key: value})
+    assert schema_problem(good) is None
+    assert schema_problem(good | yaml.safe_load(block)) is not None
