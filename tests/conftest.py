@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -27,15 +26,13 @@ DUMMY_ENVIRONMENT = {
 
 
 @pytest.fixture(autouse=True)
-def no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test meets the developer's AWS settings, nor their running `migrator local`."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in DUMMY_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    runtime = tmp_path / "runtime"
-    runtime.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +91,9 @@ def dynamodb(door: Door) -> Iterator[Any]:
     yield client
     door.faults.clear()
     for name in set(_tables(client)) - before:
+        await_table(client, name)  # a table that is being made cannot be deleted
         client.delete_table(TableName=name)
-        client.get_waiter("table_not_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+        await_table(client, name, "table_not_exists")
     client.close()
 
 
@@ -103,6 +101,11 @@ def new_client(url: str) -> Any:
     # No parameter validation and no retries: what a test sends arrives, once.
     config = Config(retries={"total_max_attempts": 1}, parameter_validation=False, proxies={})
     return boto3.client("dynamodb", endpoint_url=url, config=config)
+
+
+def await_table(client: Any, name: str, state: str = "table_exists") -> None:
+    """Wait as an SDK waits, but ask more often than every 20 seconds."""
+    client.get_waiter(state).wait(TableName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 1200})
 
 
 def _tables(client: Any) -> list[str]:

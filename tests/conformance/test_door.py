@@ -71,7 +71,7 @@ class Wire:
 @pytest.fixture
 def wire(door: Door, dynamodb: Any) -> Wire:
     dynamodb.create_table(**TABLE)
-    dynamodb.get_waiter("table_exists").wait(TableName="DoorTest", WaiterConfig={"Delay": 1})
+    dynamodb.get_waiter("table_exists").wait(TableName="DoorTest", WaiterConfig={"Delay": 0.1})
     return Wire(door)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from migrator.cli.logs import as_json
-from migrator.errors import UsageError
+from migrator.errors import UsageError, known_names
 
 if TYPE_CHECKING:
     from migrator.run.plan import Plan
@@ -72,12 +71,10 @@ def opened_plan(path: Path, *, local: bool = False) -> Iterator[Plan]:
 
 def require_entities(plan: Plan, names: tuple[str, ...]) -> None:
     """Refuse an `--entity` that the plan does not have."""
-    known = plan.entity_names
     for name in names:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f'.  Did you mean "{close[0]}"?' if close else ""
-            raise UsageError(f'--entity: the plan has no entity "{name}"\n  entities: {", ".join(known)}{hint}')
+        if name not in plan.entity_names:
+            known = known_names("entities", plan.entity_names, name)
+            raise UsageError(f'--entity: the plan has no entity "{name}"\n  {known}')
 
 
 def show_progress() -> bool:

@@ -22,7 +22,7 @@ from migrator.mapping.patterns import read_access_pattern
 from migrator.mapping.rules import TYPES
 from migrator.mapping.tabledef import read_table
 from migrator.node import Fields, Node, describe, read_document
-from migrator.yamlfile import load_yaml
+from migrator.yamlfile import Document, load_yaml
 
 MAPPING_KEYS = ("version", "table", "items", "entities", "access_patterns")
 ENTITY_KEYS = ("source", "where", "key", "attributes", "items", "columns", "nulls", "rules")
@@ -36,7 +36,12 @@ FixedItem = tuple[tuple[str, Expression], ...]
 
 def load_mapping(path: str | Path) -> Mapping:
     """Read a mapping file. Raises DocumentError with all its problems."""
-    return read_document(load_yaml(path), _read_mapping)
+    return read_mapping(load_yaml(path))
+
+
+def read_mapping(document: Document) -> Mapping:
+    """What a document says. Raises DocumentError with all its problems."""
+    return read_document(document, _read_mapping)
 
 
 def _read_mapping(node: Node) -> Mapping:

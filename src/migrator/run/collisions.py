@@ -34,7 +34,7 @@ _CONTESTED = "INSERT INTO contested SELECT tbl, key FROM items GROUP BY tbl, key
 class Loser:
     """A row that comes too late with a key: rejected whole, or without the items an earlier row gave alike."""
 
-    reject: tuple[str, str, str | None] | None = None  #: code and detail
+    reject: tuple[str, str, str | None] | None = None  #: code, detail and column
     skipped: frozenset[int] = frozenset()  #: positions in the row of items that are given already
 
 

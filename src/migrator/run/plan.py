@@ -108,9 +108,14 @@ def _name(node: Node) -> str:
 
 def _target(node: Node) -> dict[str, Any]:
     fields = node.fields(*TARGET_KEYS)
-    target: dict[str, Any] = {key: fields.get(key, Node.text, None) for key in TARGET_KEYS}
+    target: dict[str, Any] = {key: fields.get(key, _text_or_nothing, None) for key in TARGET_KEYS}
     fields.finish()
     return target
+
+
+def _text_or_nothing(node: Node) -> str | None:
+    """Text; nothing where a variable leaves it open, as in ${ENDPOINT:-}."""
+    return None if isinstance(node.value, Filled) and not node.value else node.text()
 
 
 # ---- paths

@@ -25,6 +25,7 @@ from migrator.source.failure import (
     source_path,
     to_source_error,
 )
+from migrator.source.snapshot import connect_for_check
 
 FindingCode = Literal["null", "check", "type", "collation", "function", "unchecked"]
 
@@ -134,11 +135,19 @@ def check_integrity(connection: Connection, path: str | None = None) -> tuple[Fi
     """Hazards, each with its count. Raises SourceError (source_damaged) with the first findings of damage."""
     where = path or source_path(connection)
     # A connection of its own: a stand-in left behind would let later queries search an index by an order it has not.
-    with connection.engine.connect() as own:
+    with connect_for_check(connection) as (own, sees_checks):
         try:
-            return tuple(_check(where, _StandIns(own)))
+            findings = _check(where, _StandIns(own))
+            return tuple(findings if sees_checks else [*findings, *_checks_not_seen(own)])
         except DBAPIError as error:
             raise to_source_error(error, where) from error
+
+
+def _checks_not_seen(connection: Connection) -> Iterator[Finding]:
+    with_checks = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND sql LIKE '%CHECK%(%'"
+    if count := connection.exec_driver_sql(with_checks).scalar_one():
+        message = "CHECK constraints could not be checked: the file cannot be opened for writing"
+        yield Finding("unchecked", "CHECK", message, count)
 
 
 def _check(path: str, stand_ins: _StandIns) -> list[Finding]:

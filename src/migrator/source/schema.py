@@ -250,9 +250,15 @@ def _key_error(connection: Connection, table: Table) -> str | None:
     """A WITHOUT ROWID table is its key's index: not even a scan opens it without the application's collation."""
     if not table.without_rowid:
         return None
-    known = {str(name).upper() for (name,) in connection.exec_driver_sql("SELECT name FROM pragma_collation_list")}
-    used = (name for index in table.indexes if index.origin == "pk" for name in index.collations)
-    return next((f"no such collation sequence: {name}" for name in used if name.upper() not in known), None)
+    used = {name for index in table.indexes if index.origin == "pk" for name in index.collations}
+    quoted = connection.dialect.identifier_preparer.quote_identifier
+    try:
+        for name in sorted(used):
+            # pragma_collation_list also names collations that were only ever asked for
+            connection.exec_driver_sql(f"SELECT '' = '' COLLATE {quoted(name)}").close()
+    except DBAPIError as error:
+        return message_of(error)
+    return None
 
 
 def _rowid_name(connection: Connection, table: Table) -> str | None:

@@ -22,8 +22,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from migrator.source.failure import DAMAGED, NOT_SQLITE, UNREADABLE, Failure, source_failure, to_source_error
-from migrator.source.storage import copy_files, read_header, read_state
+from migrator.source.failure import (
+    DAMAGED,
+    NOT_SQLITE,
+    UNREADABLE,
+    Failure,
+    source_failure,
+    source_path,
+    to_source_error,
+)
+from migrator.source.storage import copy_files, neighbours, read_header, read_state
 from migrator.source.text import decode_text
 
 __all__ = ["Snapshot", "check_unchanged", "connect", "release", "take_snapshot", "to_source_error"]
@@ -208,9 +216,30 @@ def _recover(copy: str, known: str) -> None:
 @contextmanager
 def connect(snapshot: Snapshot, *, wait_s: float = 30) -> Iterator[Connection]:
     """A read-only connection that gives raw values, text that is not UTF-8 as InvalidText."""
+    with _connection(snapshot.read_path, snapshot.path, "mode=ro", wait_s) as connection:
+        yield connection
 
+
+@contextmanager
+def connect_for_check(connection: Connection, *, wait_s: float = 30) -> Iterator[tuple[Connection, bool]]:
+    """A second connection to the same file, and whether CHECK constraints are seen through it.
+
+    SQLite leaves CHECK out of the schema of a file opened read-only (sqlite3AddCheckConstraint), so this one is
+    opened for writing and held by query_only. A file with a journal or a WAL beside it is not: opening could play
+    it back.
+    """
+    path = str(connection.exec_driver_sql("PRAGMA database_list").one()[2])
+    alone = not any(map(os.path.exists, neighbours(path))) and not read_header(path).is_wal
+    sees_checks = alone and os.access(path, os.W_OK)
+    mode = "mode=rw" if sees_checks else "mode=ro"
+    with _connection(path, source_path(connection), mode, wait_s) as own:
+        yield own, sees_checks
+
+
+@contextmanager
+def _connection(read_path: str, known: str, mode: str, wait_s: float) -> Iterator[Connection]:
     def open_file() -> sqlite3.Connection:
-        uri = _uri(snapshot.read_path, "mode=ro")
+        uri = _uri(read_path, mode)
         raw = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None, check_same_thread=False)
         raw.text_factory = decode_text
         raw.execute("PRAGMA query_only=1")
@@ -222,9 +251,9 @@ def connect(snapshot: Snapshot, *, wait_s: float = 30) -> Iterator[Connection]:
         try:
             connection = engine.connect()
         except (DBAPIError, sqlite3.Error) as error:
-            raise to_source_error(error, snapshot.path) from error
+            raise to_source_error(error, known) from error
         with connection:
-            connection.info["source_path"] = snapshot.path
+            connection.info["source_path"] = known
             yield connection
     finally:
         engine.dispose()

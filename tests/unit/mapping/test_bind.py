@@ -18,7 +18,9 @@ SHOP = """
 CREATE TABLE orders (id INTEGER PRIMARY KEY, placed_at TEXT, total DECIMAL(10, 2));
 CREATE TABLE lines (order_id INTEGER, position INTEGER, product TEXT, Qty NUMERIC, PRIMARY KEY (order_id, position));
 CREATE TABLE notes (line INTEGER, note TEXT);
-CREATE TABLE flags (Code TEXT PRIMARY KEY, Active BOOLEAN, Payload JSON, amount NUMERIC, PK TEXT, "a b" TEXT) WITHOUT ROWID;
+CREATE TABLE flags (
+  Code TEXT PRIMARY KEY, Active BOOLEAN, Payload JSON, amount NUMERIC, PK TEXT, "a b" TEXT
+) WITHOUT ROWID;
 CREATE VIEW late AS SELECT id, placed_at FROM orders;
 CREATE TABLE computed (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER AS (a * 2) STORED, c INTEGER AS (a * 3));
 CREATE VIEW broken AS SELECT * FROM nowhere;
@@ -170,7 +172,8 @@ ORDERS = "columns: id, placed_at, total"
         (
             {"key": '{PK: "{placed}"}'},
             [
-                f'entities.Order.key.PK: column "placed" is not in table "orders"\n  {ORDERS}.  Did you mean "placed_at"?'
+                'entities.Order.key.PK: column "placed" is not in table "orders"\n'
+                '  columns: id, placed_at, total.  Did you mean "placed_at"?'
             ],
         ),
         ({"key": '{PK: "{xyz}"}'}, [f'entities.Order.key.PK: column "xyz" is not in table "orders"\n  {ORDERS}']),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import functools
 import json
+import operator
 import pickle
 import textwrap
 from decimal import Decimal
@@ -32,7 +36,7 @@ from migrator.mapping.model import (
     Template,
 )
 from migrator.mapping.templates import parse_template
-from migrator.yamlfile import load_yaml
+from migrator.yamlfile import Document, load_yaml
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((files("migrator") / "schemas" / "mapping.schema.json").read_text("utf-8"))
@@ -149,6 +153,10 @@ def order(**changes):
     name = blocks.pop("entity", "Order")
     lines += ["entities:", f"  {name}:"] + [f"    {key}: {value}" for key, value in blocks.items() if value is not None]
     return "\n".join(lines)
+
+
+def many(name, count, key):
+    return json.dumps({f"{name}{n}": {key: "b"} for n in range(count)})
 
 
 # ---- what it means
@@ -520,13 +528,11 @@ def test_a_bad_mapping_says_where_what_and_what_to_do(problems, changes, expecte
             'table.deletion_protection: must be true or false, and is "yes"',
         ),
         (
-            "{name: abc, partition_key: a, global_indexes: {%s}}"
-            % ", ".join(f"GSI{n}: {{partition_key: b}}" for n in range(21)),
+            f"{{name: abc, partition_key: a, global_indexes: {many('GSI', 21, 'partition_key')}}}",
             "table.global_indexes: DynamoDB takes 20 of these, and there are 21",
         ),
         (
-            "{name: abc, partition_key: a, sort_key: s, local_indexes: {%s}}"
-            % ", ".join(f"LSI{n}: {{sort_key: b}}" for n in range(6)),
+            f"{{name: abc, partition_key: a, sort_key: s, local_indexes: {many('LSI', 6, 'sort_key')}}}",
             "table.local_indexes: DynamoDB takes 5 of these, and there are 6",
         ),
         (
@@ -554,6 +560,29 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(problems):
         "entities.B",
         "entities.B.nulls",
     ]
+
+
+ODD = [None, True, 5, Decimal("NaN"), "", "x", "{", [], [None], [[]], {}, {"a": None}, {"": "x"}, {"a": {"b": []}}]
+
+
+def spots(value, path=()):
+    """Every place in a document."""
+    yield path
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield from spots(member, (*path, key))
+
+
+def test_no_odd_value_anywhere_ends_in_another_error(load, tmp_path):
+    load(EVERYTHING)
+    whole = load_yaml("shop.yaml")
+    for path in list(spots(whole.data))[1:]:
+        for odd in ODD:
+            data = copy.deepcopy(whole.data)
+            block = functools.reduce(operator.getitem, path[:-1], data)
+            block[path[-1]] = odd
+            with contextlib.suppress(DocumentError):
+                document.read_mapping(Document(data, "shop.yaml", whole.path))
 
 
 def test_another_version_is_refused(problems):

@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+
 from migrator.errors import DocumentError
 from migrator.run import plan as plan_module
 from migrator.run.plan import Settings, load_plan
@@ -135,6 +136,11 @@ def test_settings_may_come_from_variables(load, monkeypatch):
     assert (settings.parallelism, settings.lock_wait_s, settings.validate) == (3, 20, False)
 
 
+def test_a_target_may_be_left_open_by_a_variable(load, monkeypatch):
+    monkeypatch.delenv("ENDPOINT", raising=False)
+    assert load(target='{endpoint_url: "${ENDPOINT:-}"}').target.endpoint_url is None
+
+
 def test_sources_are_relative_to_the_plan(load, folder):
     assert load().sources == (str(folder / "shop.sqlite"),)
     assert load(source="[../a.sqlite, /b.sqlite, ../a.sqlite]").sources == (str(folder / "a.sqlite"), "/b.sqlite")
@@ -225,7 +231,7 @@ def test_settings_of_other_versions_are_unknown_keys(problems, key):
 
 
 def test_problems_of_plan_and_mappings_are_told_at_once(problems, folder):
-    (folder / "mappings" / "shop.yaml").write_text(mapping("User").replace("key:", "kye:"))
+    (folder / "mappings" / "shop.yaml").write_text(mapping("User").replace("users, key:", "users, kye:"))
     found = problems(mappings="[../mappings/shop.yaml, ../mappings/none.yaml]", settings="{validate: 1}")
     assert [line.split("\n")[0] for line in found] == [
         "plans/shop.yaml: settings.validate: must be true or false, and is 1",
