@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,15 @@ def text_of(value: dict[str, Any]) -> str:
 def print_item(item: dict[str, Any], key_names: list[str]) -> None:
     print("  ".join(f"{name} {text_of(item[name])}" for name in key_names))
     for name in sorted(item.keys() - set(key_names)):
-        text = json.dumps(TypeDeserializer().deserialize(item[name]), default=str, ensure_ascii=False)
+        text = json.dumps(TypeDeserializer().deserialize(item[name]), default=plain, ensure_ascii=False)
         print(f"    {name}: {text if len(text) <= WIDTH else text[:WIDTH] + '…'}")
+
+
+def plain(value: Any) -> int | float | str:
+    """How JSON shows what it has no form for: numbers as numbers, sets and bytes as Python writes them."""
+    if isinstance(value, Decimal):
+        return int(value) if value % 1 == 0 else float(value)
+    return str(value)
 
 
 if __name__ == "__main__":

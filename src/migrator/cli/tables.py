@@ -66,7 +66,7 @@ def show_tables(plan_path: Path, local: bool) -> None:
 
     with _tables(plan_path, local=local) as (client, definitions):
         for definition in definitions:
-            show(show_text(client, definition))
+            show(show_text(client, definition).rstrip("\n"))
 
 
 @table.command("check")

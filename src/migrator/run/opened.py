@@ -71,7 +71,9 @@ class OpenRun:
             may_collide(a, b) for a, b in itertools.combinations(self.entities, 2)
         )
 
-    def render_all(self, stop: StopSignal, progress: Callable[[int], object] | None = None) -> Iterator[list[ItemRecord]]:
+    def render_all(
+        self, stop: StopSignal, progress: Callable[[int], object] | None = None
+    ) -> Iterator[list[ItemRecord]]:
         """Records of every item of every row that is not rejected for itself."""
         workers = self.workers()
         with pool(workers, stop) as executor:

@@ -23,7 +23,7 @@ from migrator.run.collisions import Loser
 from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
 from migrator.run.rejects import RejectLine, reject_line
 from migrator.run.workers import WORKER
-from migrator.source.rows import Range, Read, Row, iter_rows
+from migrator.source.rows import WHOLE, Range, Read, Row, iter_rows
 from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
 from migrator.target.outcome import WriteResult
 from migrator.target.session import TargetSettings, create_client
@@ -54,7 +54,7 @@ class Segment:
 
     number: int
     unit: Unit
-    part: Range = Range()
+    part: Range = WHOLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,9 @@ class Range:
     high: tuple[SqliteValue, ...] | None = None
 
 
+WHOLE = Range()
+
+
 @dataclass(slots=True)
 class Row:
     """`values` are in the order of the read's columns, `children` in that of its child reads."""
@@ -71,7 +74,7 @@ def iter_ranges(connection: Connection, relation: Relation, rows: int) -> Iterat
     """Cut a relation into ranges of so many rows."""
     walked = _walked_by(relation)
     if not walked:
-        yield Range()
+        yield WHOLE
         return
     names = ", ".join(map(quote, walked))
     step = f"SELECT {names} FROM {relation.from_sql} {{}} ORDER BY {names} LIMIT 1 OFFSET {rows - 1}"

@@ -184,7 +184,7 @@ def _reflect_table(
             _try_reading(connection, name, "*")
         indexes = tuple(_indexes(connection, name, index_sql)) if kind in ("table", "shadow") else ()
         keyed = replace(bare, indexes=indexes)
-        keyed = replace(keyed, integer_primary_key=_rowid_alias(keyed))
+        keyed = replace(keyed, integer_primary_key=_rowid_alias(keyed), error=_key_error(connection, keyed))
         return replace(keyed, rowid=_rowid_name(connection, keyed), foreign_keys=tuple(_foreign_keys(connection, name)))
     except DBAPIError as error:
         if is_about_the_file(error):

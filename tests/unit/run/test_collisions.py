@@ -57,7 +57,9 @@ def test_the_first_row_by_source_key_keeps_the_key_whatever_order_segments_come_
     early = record(1, (3,), 5, "a", "early", segment=0)
     found = losers_of(store, [late, early])
     assert found == {
-        (1, 1, 0): Loser(("duplicate_key", 'PK "a", SK "x" is already given, with other attributes, by User (id: 3)', None))
+        (1, 1, 0): Loser(
+            ("duplicate_key", 'PK "a", SK "x" is already given, with other attributes, by User (id: 3)', None)
+        )
     }
 
 
