@@ -130,7 +130,7 @@ class InterruptedRun(MigratorError):
     retryable = True
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__("stopped by a signal; run the same command again to go on", code="interrupted")
+        super().__init__("stopped by a signal; run the same command again", code="interrupted")
         self.exit_code = 128 + signal_number
 
 

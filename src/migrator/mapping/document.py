@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,13 @@ FixedItem = tuple[tuple[str, Expression], ...]
 
 
 def load_mapping(path: str | Path) -> Mapping:
-    """Read a mapping file. Raises DocumentError with all its problems."""
+    """Read a mapping file. Raises DocumentError with all its problems.
+
+    The modules of its `python:` filters are looked for on Python's path, and then beside the file.
+    """
+    folder = str(Path(path).absolute().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
     return read_mapping(load_yaml(path))
 
 

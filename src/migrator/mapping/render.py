@@ -29,7 +29,7 @@ from migrator.mapping.model import (
 )
 from migrator.mapping.reads import child_expressions, children_of, iter_expressions
 from migrator.mapping.rules import check_rules
-from migrator.mapping.templates import Lookup, column_value, render_text
+from migrator.mapping.templates import Lookup, column_value, is_null, render_text
 from migrator.mapping.validate import check_item
 from migrator.mapping.values import number_text, to_attribute_value, to_text
 from migrator.source.rows import ChildRead, Read, Row
@@ -144,7 +144,7 @@ def _key_evaluator(name: str, template: Template, key_type: KeyType, level: _Lev
         if not required:
             return None
         if text is None:
-            column = next(p.column for p in placeholders if column_value(p, lookup) is None)
+            column = next(p.column for p in placeholders if is_null(column_value(p, lookup)))
             raise RowRejected("null_key", f"key {name} needs {column}, which is NULL", column)
         raise RowRejected("empty_key", f"key {name} is empty", placeholders[0].column if placeholders else None)
 
@@ -268,7 +268,7 @@ class _Level:
             entries: Attributes = {}
             for row in rows:
                 given = column_value(name, self.lookup(row))
-                if given is None:
+                if is_null(given):
                     raise RowRejected("null_name", f"the name of an entry is NULL ({name.column})", name.column)
                 text = to_text(given, name.column)
                 if text in entries:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from migrator.mapping.filters import FilteredValue, apply_filters
 from migrator.mapping.model import ColumnValue, FilterCall, KeyType, Template
-from migrator.mapping.values import to_text
+from migrator.mapping.values import JSON_NULL, to_text
 from migrator.source.schema import Column
 from migrator.source.text import SqliteValue
 
@@ -105,6 +105,11 @@ def column_value(column: ColumnValue, lookup: Lookup) -> FilteredValue:
     return apply_filters(lookup(column), column.filters, column.column)
 
 
+def is_null(value: FilteredValue) -> bool:
+    """NULL, or the `null` of JSON: neither has a text."""
+    return value is None or value is JSON_NULL
+
+
 def render_text(template: Template, lookup: Lookup) -> str | None:
     """The template as text; None where a column is NULL.
 
@@ -114,9 +119,10 @@ def render_text(template: Template, lookup: Lookup) -> str | None:
     for part in template.parts:
         if isinstance(part, str):
             texts.append(part)
-        elif (value := column_value(part, lookup)) is None:
-            return None
         else:
+            value = column_value(part, lookup)
+            if is_null(value):
+                return None
             texts.append(to_text(value, part.column))
     return "".join(texts)
 

@@ -15,6 +15,16 @@ from migrator.target.tablecheck import Difference
 
 DIFFERENT = 4
 
+#: What of the target's health is shown, and how it is called.
+_HEALTH = {
+    "identity": "identity",
+    "identity_note": "identity",
+    "region": "region",
+    "endpoint": "endpoint",
+    "reachable": "reachable",
+    "latency_ms": "latency in ms",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class TableCheck:
@@ -56,7 +66,7 @@ class CheckReport:
         found = "a run will look for keys that two rows share" if self.needs_proof else "proved unique by the schema"
         yield f"keys: {found}"
         yield "target"
-        yield from (f"  {name.replace('_', ' ')}: {value}" for name, value in self.health.items() if value is not None)
+        yield from (f"  {name}: {self.health[key]}" for key, name in _HEALTH.items() if self.health[key] is not None)
         for table in self.tables:
             yield from self._table_lines(table)
 

@@ -140,15 +140,11 @@ def reflect_schema(connection: Connection, path: str) -> Schema:
         return Schema(
             path=path,
             tables=_resolve_parents(tables),
-            page_size=int(_scalar(connection, "PRAGMA page_size")),
-            encoding=str(_scalar(connection, "PRAGMA encoding")),
+            page_size=int(connection.exec_driver_sql("PRAGMA page_size").scalar_one()),
+            encoding=str(connection.exec_driver_sql("PRAGMA encoding").scalar_one()),
         )
     except DBAPIError as error:
         raise to_source_error(error, path) from error
-
-
-def _scalar(connection: Connection, statement: str) -> Any:
-    return connection.exec_driver_sql(statement).scalar_one()
 
 
 def _reflect_tables(connection: Connection) -> list[Table]:

@@ -40,7 +40,9 @@ _FOLDER_PREFIX = "snapshot-"
 _CACHE_KIB = 32 * 1024
 _RETRY_S = 0.1
 
-MISSING = Failure("source_missing", "there is no such file", "check the path; relative ones start at the plan's folder")
+MISSING = Failure(
+    "source_missing", "there is no such file", "check the path; in a plan, it starts at the plan's folder"
+)
 FOLDER = Failure("source_folder", "this is a folder", "name the SQLite file in it")
 NO_FILE = Failure("source_not_sqlite", "this is not a regular file", "name a SQLite 3 database")
 EMPTY = Failure("source_empty", "the file is empty (zero bytes)", "check how it was made: a copy may have failed")
