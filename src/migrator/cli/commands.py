@@ -26,10 +26,10 @@ from migrator.cli.outcome import complain, show, show_or_save
 @file_option("-o", "--output", "output", help="Write the result to FILE instead of standard output.")
 @log_options
 def analyze(source: Path, output_format: str, output: Path | None) -> int:
-    """Report what a SQLite file holds, and what of it DynamoDB would lose.
+    """Report what a SQLite file really holds.
 
-    Schema, keys, relationships, row counts, the storage classes really found in each column, hazards, and a suggested
-    design. Never writes to SOURCE.
+    Schema, keys, relationships, row counts, and from the values of each column: storage classes, NULLs, distinct
+    values, smallest, largest and longest. Never writes to SOURCE.
     """
     from migrator.advise import analysis
 
