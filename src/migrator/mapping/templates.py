@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from migrator.mapping.filters import FilteredValue, apply_filters
 from migrator.mapping.model import ColumnValue, FilterCall, KeyType, Template
@@ -130,6 +131,7 @@ def render_text(template: Template, lookup: Lookup) -> str | None:
 # ---- proofs
 
 
+@lru_cache(maxsize=1024)
 def key_pattern(template: Template) -> re.Pattern[str]:
     """What any text that the template gives looks like: to tell whether an item may be an entity's."""
     return re.compile("".join(re.escape(part) if isinstance(part, str) else ".*" for part in template.parts), re.DOTALL)

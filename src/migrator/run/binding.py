@@ -12,14 +12,13 @@ from sqlalchemy.engine import Connection
 
 from migrator.errors import DocumentError, Problem, RowRejected
 from migrator.mapping.bind import bind, relation_of
-from migrator.mapping.model import Attributes, Entity, Mapping, SourceSpec, TableDefinition, Template
+from migrator.mapping.model import Attributes, AttributeValue, Entity, Mapping, SourceSpec, TableDefinition, Template
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import RenderContext, render_fixed
 from migrator.mapping.templates import disjoint, key_pattern, proves_unique
 from migrator.run.plan import Plan
 from migrator.run.records import FIXED_ITEMS_NAME
 from migrator.run.segment import Unit
-from migrator.source.integrity import check_integrity
 from migrator.source.relation import Relation
 from migrator.source.rows import Read
 from migrator.source.schema import Schema, Table, reflect_schema
@@ -43,11 +42,17 @@ class BoundEntity:
 
     def fits(self, key: Attributes) -> bool:
         """Whether an item of the table may be this entity's, by its key."""
-        texts = [str(next(iter(key[attribute.name].values()))) for attribute in self.table.key_attributes]
+        texts = [_key_text(key[attribute.name]) for attribute in self.table.key_attributes]
         return any(
             all(key_pattern(t).fullmatch(text) for t, text in zip(templates, texts, strict=True))
             for templates in self.keys
         )
+
+
+def _key_text(value: AttributeValue) -> str:
+    """A key attribute as its template would have written it."""
+    (content,) = value.values()
+    return content if isinstance(content, str) else bytes(content).decode(errors="replace")
 
 
 def bind_entities(plan: Plan, names: Sequence[str], snapshots: Sequence[Snapshot], now_s: int) -> list[BoundEntity]:
@@ -90,8 +95,6 @@ class _Source:
         self.bound: dict[str, Entity] = {}
         self.reads: dict[str, Read] = {}
         with connect(snapshot) as connection:
-            if plan.settings.integrity_check == "full":
-                check_integrity(connection)
             self.schema = reflect_schema(connection, snapshot.path)
             for mapping in plan.mappings:
                 try:
@@ -178,7 +181,7 @@ def _bind_fixed(mapping: Mapping, number: int, table_number: int, now_s: int, pr
             problems.append(Problem(mapping.file, f"items[{position}]", error.detail))
     unit = Unit(number, FIXED_ITEMS_NAME, table_number, mapping.table, RenderContext(now_s), fixed=tuple(items))
     names = [key.name for key in mapping.table.key_attributes]
-    keys = tuple(tuple(Template((str(next(iter(i.key[n].values()))),)) for n in names) for i in items)
+    keys = tuple(tuple(Template((_key_text(i.key[n]),)) for n in names) for i in items)
     return BoundEntity(
         number, FIXED_ITEMS_NAME, table_number, mapping.table, None, keys, (unit,), proved=len(set(keys)) == len(keys)
     )

@@ -19,7 +19,7 @@ from migrator.run.records import ItemRecord
 from migrator.source.text import InvalidText, decode_text
 
 #: Enough for the upper levels of the indexes of some ten million keys.
-CACHE_BYTES = 64 * 1024 * 1024
+CACHE_BYTES = 16 * 1024 * 1024
 
 _INT64_MAX = 2**63 - 1
 

@@ -7,17 +7,17 @@ it is written on every way out but a usage error.
 from __future__ import annotations
 
 import logging
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from migrator.errors import InterruptedRun, MigratorError, RejectLimitError
+from migrator.errors import InterruptedRun, MigratorError, RejectLimitError, StoppedError
 from migrator.run.booking import book, book_requests, iter_failed_lines
 from migrator.run.collisions import Losers
-from migrator.run.history import RunFolder, endpoint_of_environment, new_run
+from migrator.run.history import RunFolder, endpoint_of_environment, new_run, remember_start
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.plan import Plan
@@ -45,9 +45,16 @@ def run_plan(
     progress: bool = False,
     report_file: Path | None = None,
 ) -> RunReport:
-    """Run the plan and report. Raises UsageError and LockHeldError; every other end is in the report."""
-    with plan_lock(plan.settings.state_dir, plan.name, plan.settings.lock_wait_s), stopping_on_signals() as stop:
-        folder = new_run(plan, dry_run=dry_run)
+    """Run the plan and report. Raises UsageError and LockHeldError; every other end is in the report.
+
+    `restart` asks for a run from the beginning, which every run is as long as there are no checkpoints.
+    """
+    settings = plan.settings
+    with (
+        plan_lock(settings.state_dir, plan.name, settings.lock_wait_s),
+        stopping_on_signals(settings.max_duration_s) as stop,
+    ):
+        folder = new_run(plan)
         run = _Run(plan, folder, stop, dry_run=dry_run, progress=progress)
         report = run.report_of(lambda: run.execute(entities))
         for path in filter(None, (folder.report, report_file)):
@@ -80,6 +87,13 @@ class _Run:
             if error.exit_code == 2:
                 raise
             self._error = error
+        except BrokenExecutor as error:
+            self._error = StoppedError(
+                f"a worker process died: {error}\n"
+                "  It may have been killed for its memory: lower settings.parallelism, and run again.",
+                code="worker_died",
+                retryable=True,
+            )
         if self._stop.signal_number:
             self._error = InterruptedRun(self._stop.signal_number)
         report = self._report()
@@ -87,7 +101,8 @@ class _Run:
         return report
 
     def execute(self, names: Sequence[str]) -> None:
-        with open_run(self._plan, names, now_s=self._folder.now_s) as opened:
+        integrity = self._plan.settings.integrity_check == "full"
+        with open_run(self._plan, names, now_s=self._folder.now_s, integrity=integrity) as opened:
             self._opened = opened
             for entity in opened.entities:
                 self._entities[entity.number] = EntityResult(entity.name, entity.table.name, entity.source_name)
@@ -106,6 +121,8 @@ class _Run:
         self._verification = verify_opened(opened, self._stop, sample=sample, progress=self._progress)
 
     def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
+        if not self._dry:
+            remember_start(self._plan, self._folder)
         workers = opened.workers()
         options = self._options(workers)
         with (
@@ -123,7 +140,7 @@ class _Run:
         self, opened: OpenRun, losers: Losers | None, options: WriteOptions
     ) -> Iterator[tuple[Segment, dict[int, object], WriteOptions, int | None]]:
         for segment in opened.segments:
-            if self._stop.flag.is_set() or self._out_of_time():
+            if self._stop.flag.is_set():
                 return
             lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
             yield segment, dict(lost), options, self._reject_room()
@@ -148,14 +165,6 @@ class _Run:
         if settings.max_rejects is None:
             return None
         return max(0, settings.max_rejects - sum(entity.rejected for entity in self._entities.values()))
-
-    def _out_of_time(self) -> bool:
-        limit = self._plan.settings.max_duration_s
-        if limit is not None and time.monotonic() - self._clock > limit:
-            log.warning("max_duration is over after %.0f s: stopping", limit)
-            self._stop.stop(signal.SIGTERM)
-            return True
-        return False
 
     def _settle(self, opened: OpenRun, result: SegmentResult, rejects: RejectFile, failed: FailedFile) -> None:
         """Book a segment: its dead letters first, so that a counted reject can be read."""

@@ -48,16 +48,16 @@ class RunFolder:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def new_run(plan: Plan, *, dry_run: bool) -> RunFolder:
-    """Begin a run: its id sorts by time."""
+def new_run(plan: Plan) -> RunFolder:
+    """Name a run, by an id that sorts by time. Its folder comes with its first file."""
     now_s = int(time.time())
     run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now_s))}-{secrets.token_hex(3)}"
-    folder = RunFolder(run_id, _runs(plan) / run_id, now_s)
-    folder.path.mkdir(parents=True)
-    if not dry_run:
-        starts = _starts(plan) | {_target_name(plan.target): now_s}
-        write_json(_starts_file(plan), starts)
-    return folder
+    return RunFolder(run_id, _runs(plan) / run_id, now_s)
+
+
+def remember_start(plan: Plan, folder: RunFolder) -> None:
+    """Before the first item is written: what `{now: …}` is from here on, in this target's tables."""
+    write_json(_starts_file(plan), _starts(plan) | {_target_name(plan.target): folder.now_s})
 
 
 def last_start(plan: Plan) -> int | None:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,15 @@ from migrator.run.plan import Plan
 from migrator.run.records import ItemRecord, Labels
 from migrator.run.segment import Segment, Unit, prove_segment
 from migrator.run.workers import StopSignal, map_unordered, pool
+from migrator.source.integrity import check_integrity
 from migrator.source.relation import quote
 from migrator.source.rows import iter_ranges
 from migrator.source.snapshot import Snapshot, connect, release, take_snapshot
 from migrator.target.session import create_client
 
 SEGMENT_ROWS = 20_000
+
+log = logging.getLogger(__name__)
 
 
 class OpenRun:
@@ -39,7 +44,6 @@ class OpenRun:
         self.snapshots = tuple(snapshots)
         self.scratch = scratch
         self.tables = {entity.table_number: entity.table for entity in entities}
-        self.segments = list(self._cut())
         self._client: Any = None
 
     @property
@@ -51,6 +55,11 @@ class OpenRun:
         if self._client is None:
             self._client = create_client(self.plan.target)
         return self._client
+
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """The work, in order: cut on first use, since cutting walks the keys of every table."""
+        return list(self._cut())
 
     def workers(self) -> int:
         return max(1, min(self.plan.settings.parallelism, len(self.segments)))
@@ -77,7 +86,7 @@ class OpenRun:
         """Records of every item of every row that is not rejected for itself."""
         workers = self.workers()
         with pool(workers, stop) as executor:
-            tasks = ((segment,) for segment in self.segments)
+            tasks = ((segment,) for segment in self.segments if not stop.flag.is_set())
             for result in map_unordered(executor, prove_segment, tasks, workers * 2):
                 if progress:
                     progress(result.read)
@@ -129,10 +138,13 @@ def _count_repeats(unit: Unit) -> int:
 
 
 @contextmanager
-def open_run(plan: Plan, entities: Sequence[str] = (), *, now_s: int | None = None) -> Iterator[OpenRun]:
+def open_run(
+    plan: Plan, entities: Sequence[str] = (), *, now_s: int | None = None, integrity: bool = False
+) -> Iterator[OpenRun]:
     """Open the sources and fit the mappings to them.
 
-    `entities` narrows the run to these names; `now_s` is the run's start, for `{now: …}`.
+    `entities` narrows the run to these names; `now_s` is the run's start, for `{now: …}`; with `integrity` each
+    file passes SQLite's integrity check first.
     Raises SourceError, and DocumentError with all that does not fit.
     """
     scratch = Path(tempfile.mkdtemp(prefix="migrator-", dir=_state_dir(plan)))
@@ -142,10 +154,18 @@ def open_run(plan: Plan, entities: Sequence[str] = (), *, now_s: int | None = No
             for path in plan.sources:
                 snapshots.append(take_snapshot(path, scratch))
                 stack.callback(release, snapshots[-1])
+                if integrity:
+                    _check_integrity(snapshots[-1])
             bound = bind_entities(plan, entities, snapshots, int(time.time()) if now_s is None else now_s)
             yield OpenRun(plan, bound, snapshots, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _check_integrity(snapshot: Snapshot) -> None:
+    with connect(snapshot) as connection:
+        for finding in check_integrity(connection):
+            log.warning("%s: %s: %s", snapshot.path, finding.subject, finding.message)
 
 
 def _state_dir(plan: Plan) -> Path:

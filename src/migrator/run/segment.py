@@ -173,6 +173,9 @@ def prove_segment(segment: Segment) -> SegmentResult:
     result = SegmentResult(segment.number, segment.unit.number)
     started = time.monotonic()
     for outcome in iter_outcomes(segment):
+        if WORKER.is_stopped():
+            result.complete = False
+            break
         result.read += 1
         if isinstance(outcome.result, RejectLine):
             result.rejects.append(outcome.result)

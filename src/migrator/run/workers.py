@@ -57,22 +57,26 @@ class StopSignal:
 
 
 @contextmanager
-def stopping_on_signals() -> Iterator[StopSignal]:
-    """SIGINT and SIGTERM ask for a stop; a second one ends the process at once."""
+def stopping_on_signals(max_duration_s: float | None = None) -> Iterator[StopSignal]:
+    """SIGINT and SIGTERM ask for a stop; a second one ends the process at once. So does the end of `max_duration_s`."""
     stop = StopSignal(_CONTEXT.Event())
+    timer = threading.Timer(max_duration_s or 0, stop.stop, (signal.SIGTERM,))
+    timer.daemon = True
+    if max_duration_s is not None:
+        timer.start()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if stop.flag.is_set() and stop.signal_number:
             os._exit(128 + number)  # the workers see their parent gone and end too
         stop.stop(number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Only the main thread may set handlers; elsewhere the caller's own are at work.
+    signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, on_signal) for number in signals}
     try:
         yield stop
     finally:
+        timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
