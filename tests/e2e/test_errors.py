@@ -8,13 +8,12 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,7 @@ source: shop.sqlite
 mappings: [mapping.yaml]
 settings: {parallelism: 1}
 """
+CLOSED = "http://127.0.0.1:9"  # nobody listens at the discard port
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+Z +[A-Z]+ .*\n")
 
 
@@ -87,6 +87,68 @@ def project(tmp_path: Path) -> Project:
     project = Project(tmp_path)
     project.write()
     return project
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """A run that waits its 30 seconds while the other tests go on."""
+
+    project: Project
+    process: subprocess.Popen[str]
+    before: dict[str, int]
+
+    def stderr(self) -> str:
+        """What it says in the end."""
+        return said(self.process.communicate(timeout=60)[1])
+
+    def times(self) -> dict[str, int]:
+        return _times(self.project.folder)
+
+
+def _times(folder: Path) -> dict[str, int]:
+    # Only looked at: to open and close a file here would end this process's lock on it.
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()}
+
+
+@contextmanager
+def _waiting(folder: Path) -> Iterator[Waiting]:
+    before = _times(folder)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "PYTHONPATH": str(ROOT / "src"),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_DYNAMODB": CLOSED,
+    }
+    process = _start_in(folder, environment, "run", "plan.yaml")
+    try:
+        yield Waiting(Project(folder), process, before)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unreachable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waiting]:
+    """Start the run with the first test; the last ones wait for it."""
+    project = Project(tmp_path_factory.mktemp("unreachable"))
+    project.write()
+    project.set("connect_timeout: 1s")
+    with _waiting(project.folder) as waiting:
+        yield waiting
+
+
+@pytest.fixture(scope="module", autouse=True)
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waiting]:
+    """Hold the source as a writer does, from the first test on."""
+    project = Project(tmp_path_factory.mktemp("locked"))
+    project.write()
+    with closing(sqlite3.connect(project.source, isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        with _waiting(project.folder) as waiting:
+            yield waiting
 
 
 def said(stderr: str) -> str:
@@ -140,13 +202,14 @@ DOCUMENTS = {
     "plan not YAML": (
         ("plan.yaml", PLAN_TEXT, "{a: ["),
         "plan.yaml: line 1, column 6: is not valid YAML: expected the node content, but found '<stream end>' "
-        "while parsing a flow node\n",
+        "while parsing a flow node\n"
+        '  text with { or } stands in quotes, as in PK: "USER#{id}"\n',
     ),
     "unknown key": (
         ("plan.yaml", "name: shop", "nam: shop"),
         'plan.yaml: unknown key "nam"\n'
         '  known: version, name, source, mappings, entities, target, settings.  Did you mean "name"?\n'
-        "plan.yaml: name is missing\n",
+        'plan.yaml: the key "name" is missing\n',
     ),
     "mapping missing": (
         ("mapping.yaml", None, ""),
@@ -158,8 +221,8 @@ DOCUMENTS = {
         '  columns: id, placed_at, total.  Did you mean "placed_at"?\n',
     ),
     "several problems": (
-        ("mapping.yaml", "{total: total}", "{total: totl, placedAt: placd_at}"),
-        'mapping.yaml: entities.Order.attributes.total: column "totl" is not in table "orders"\n'
+        ("mapping.yaml", "{total: total}", "{sum: totl, placedAt: placd_at}"),
+        'mapping.yaml: entities.Order.attributes.sum: column "totl" is not in table "orders"\n'
         '  columns: id, placed_at, total.  Did you mean "total"?\n'
         'mapping.yaml: entities.Order.attributes.placedAt: column "placd_at" is not in table "orders"\n'
         '  columns: id, placed_at, total.  Did you mean "placed_at"?\n',
@@ -172,7 +235,8 @@ DOCUMENTS = {
     ),
     "table of the source missing": (
         ("mapping.yaml", "source: orders", "source: order"),
-        'mapping.yaml: entities.Order.source: "order" is not in the source\n',
+        'mapping.yaml: entities.Order.source: table "order" is not in shop.sqlite\n'
+        '  tables: orders.  Did you mean "orders"?\n',
     ),
     "variable not set": (
         ("mapping.yaml", "name: shop", "name: '${SHOP_TABLE}'"),
@@ -185,7 +249,8 @@ DOCUMENTS = {
     ),
     "template that is empty": (
         ("mapping.yaml", 'key: {PK: "ORDER#{id}", SK: "AT#{placed_at}"}', 'key:\n      PK: "{id}"\n      SK: #META'),
-        "mapping.yaml: entities.Order.key.SK: is empty\n",
+        "mapping.yaml: entities.Order.key.SK: is empty: to YAML, # begins a comment and {} a map\n"
+        '  quote a template, as in "#META"\n',
     ),
     "rollback": (
         ("plan.yaml", "settings: {", "settings: {rollback: true, "),
@@ -317,7 +382,11 @@ def test_a_table_that_is_missing_and_never_created(migrator: Any, project: Proje
 
 def test_a_table_of_another_key_schema(migrator: Any, project: Project, dynamodb: Any, door: Any) -> None:
     _create(dynamodb, sort_key="OTHER")
-    assert _stopped(migrator("run", PLAN), "table_mismatch", retryable=False) == "?"
+    assert _stopped(migrator("run", PLAN), "table_mismatch", retryable=False) == (
+        "migrator: table shop is not the one that the mapping describes:\n"
+        "  sort_key: should be SK (S), is OTHER (S)\n"
+        "  Name another table in the mapping, or mend its table: block.\n"
+    )
     assert not door.writes
 
 
@@ -332,7 +401,10 @@ def test_access_denied_at_the_first_look(migrator: Any, project: Project, door: 
 def test_access_denied_at_the_first_write(migrator: Any, project: Project, door: Any) -> None:
     door.faults.append(deny(None))
     outcome = migrator("run", PLAN)
-    assert _stopped(outcome, "access_denied", retryable=False) == "?"
+    assert _stopped(outcome, "access_denied", retryable=False) == (
+        'migrator: write to table "shop": not authorized (AccessDeniedException)\n'
+        "  allow this identity the named action on the table, or use another profile\n"
+    )
     assert outcome.report["totals"]["written"] == 0
 
 
@@ -340,7 +412,11 @@ def test_throttled_for_good(migrator: Any, project: Project, door: Any) -> None:
     project.set("give_up_after: 2s")
     door.faults.append(throttle(None))
     outcome = migrator("run", PLAN)
-    assert _stopped(outcome, "throttled", retryable=True) == "?"
+    assert _stopped(outcome, "throttled", retryable=True) == (
+        'migrator: write to table "shop": The level of configured provisioned throughput for the table was exceeded. '
+        "(ProvisionedThroughputExceededException)\n"
+        "  lower settings: write_rate, or give the table more capacity; then run again\n"
+    )
     assert outcome.report["requests"]["throttled"] > 1
 
 
@@ -370,7 +446,15 @@ def test_as_many_rejects_as_the_plan_allows(migrator: Any, project: Project) -> 
 # ---- 4: differences
 
 
-@pytest.mark.parametrize("kind", ["missing", "extra", "different"])
+DIFFERENCES = {
+    "missing": '  missing: Order PK "ORDER#7", SK "AT#2026-01-07"\n',
+    "extra": '  extra: Order PK "ORDER#700", SK "AT#2026-01-07"\n',
+    "different": '  different: Order PK "ORDER#7", SK "AT#2026-01-07"\n'
+    '    total: source {"N": "10.5"}, table {"N": "99"}\n',
+}
+
+
+@pytest.mark.parametrize("kind", DIFFERENCES)
 def test_verify_finds_what_is_not_as_the_source_says(migrator: Any, project: Project, dynamodb: Any, kind: str) -> None:
     assert migrator("run", PLAN).exit_code == 0
     key = {"PK": {"S": "ORDER#7"}, "SK": {"S": "AT#2026-01-07"}}
@@ -383,7 +467,8 @@ def test_verify_finds_what_is_not_as_the_source_says(migrator: Any, project: Pro
     outcome = migrator("verify", PLAN)
     assert outcome.exit_code == 4
     assert said(outcome.stderr) == ""
-    assert outcome.stdout == kind
+    assert outcome.stdout.startswith("verify of plan shop: 1 difference\n")
+    assert outcome.stdout.endswith(f"\ndifferences:\n{DIFFERENCES[kind]}")
 
 
 @pytest.mark.parametrize("command", ["check", "table check"])
@@ -393,10 +478,11 @@ def test_a_table_that_differs_from_its_definition(migrator: Any, project: Projec
     project.edit("mapping.yaml", "sort_key: SK", f"sort_key: SK, {index}")
     project.edit("mapping.yaml", "{total: total}", "{total: total, GSI1PK: placed_at}")
     first, *rest = command.split()
-    outcome = migrator(first, *map(Path, rest), PLAN)
+    alone = dataclasses.replace(migrator, environment={**migrator.environment, "AWS_ENDPOINT_URL_STS": CLOSED})
+    outcome = alone(first, *map(Path, rest), PLAN)
     assert outcome.exit_code == 4
     assert said(outcome.stderr) == ""
-    assert outcome.stdout == command
+    assert "  global_indexes.GSI1: should be GSI1PK (S) ALL, is absent\n" in outcome.stdout
 
 
 # ---- 5: locked
@@ -415,7 +501,6 @@ def test_another_run_holds_the_lock(migrator: Any, project: Project, door: Any) 
         'migrator: plan "shop" is being run by process 4711 on batch-1 since 2026-11-21T10:00:00+00:00\n'
         f"  Wait until it has ended, or set settings.lock_wait. The lock is {lock}.\n"
     )
-    assert outcome.stdout == ""
     assert untouched(door)
 
 
@@ -430,7 +515,7 @@ def test_a_rejected_row_takes_no_neighbour_with_it(migrator: Any, project: Proje
     assert outcome.report["rejects"] in outcome.stdout
     (line,) = map(json.loads, Path(outcome.report["rejects"]).read_text(encoding="utf-8").splitlines())
     assert (line["entity"], line["row"], line["column"]) == ("Order", {"id": {"N": "7"}}, "placed_at")
-    assert line["code"] == "?"
+    assert line["code"] == "null_key"
     assert len(scan("shop")) == ROWS - 1
 
 
@@ -451,3 +536,110 @@ def test_an_item_that_the_service_refuses_fails_alone_in_the_services_words(
 
 
 # ---- 130 and 143: stopped by a signal
+
+
+def _start(migrator: Any, *arguments: str) -> subprocess.Popen[str]:
+    """The same command, not waited for, with its whole process tree in a group of its own."""
+    return _start_in(migrator.folder, migrator.environment, *arguments)
+
+
+def _start_in(folder: Path, environment: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "migrator", *arguments],
+        cwd=folder,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _await(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, what
+        time.sleep(0.02)
+
+
+def _is_gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("number", "send"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)], ids=["Ctrl-C", "scheduler"]
+)
+def test_a_signal_stops_the_run_and_leaves_no_process_behind(
+    migrator: Any, project: Project, door: Any, scan: Any, number: int, send: Callable[[int, int], None]
+) -> None:
+    # Two entities make two segments, and so two worker processes.
+    copy = MAPPING_TEXT.partition("entities:\n")[2].replace("Order:", "Copy:").replace("ORDER#", "COPY#")
+    (project.folder / "mapping.yaml").write_text(MAPPING_TEXT + copy, encoding="utf-8")
+    project.edit("plan.yaml", "parallelism: 1", "parallelism: 2, batch_size: 1, connections: 1")
+    door.faults.append(delay(0.3))
+    run = _start(migrator, "run", "plan.yaml", "--report", "report.json")
+    try:
+        _await(lambda: door.requests["BatchWriteItem"] > 2, "nothing is written")
+        send(run.pid, number)
+        _stdout, stderr = run.communicate(timeout=10)
+        _await(lambda: _is_gone(run.pid), "a process of the run is still there", 5)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    assert run.returncode == 128 + number
+    assert said(stderr) == "migrator: stopped by a signal; run the same command again\n"
+    report = json.loads((project.folder / "report.json").read_text(encoding="utf-8"))
+    assert (report["status"], report["exit_code"]) == ("interrupted", 128 + number)
+    assert (report["error"]["code"], report["error"]["retryable"]) == ("interrupted", True)
+    assert 0 < report["totals"]["written"] == len(scan("shop")) < 2 * ROWS
+    door.faults.clear()
+    assert migrator("run", PLAN).exit_code == 0
+    assert len(scan("shop")) == 2 * ROWS
+
+
+# ---- the traceback is for those who ask
+
+
+@pytest.mark.parametrize("spoilt", ["plan.yaml", "shop.sqlite"])
+def test_the_debug_log_adds_the_traceback(migrator: Any, project: Project, spoilt: str) -> None:
+    (project.folder / spoilt).unlink()
+    outcome = migrator("run", PLAN, "--log-level", "debug")
+    assert outcome.exit_code == (2 if spoilt == "plan.yaml" else 3)
+    assert "Traceback (most recent call last)" in outcome.stderr
+    assert outcome.stderr.rstrip().splitlines()[-1 if spoilt == "plan.yaml" else -2].endswith("there is no such file")
+
+
+def test_the_debug_log_names_the_class_of_what_a_writer_met(migrator: Any, project: Project, door: Any) -> None:
+    door.faults.append(deny(None))
+    outcome = migrator("run", PLAN, "--log-level", "debug")
+    assert outcome.exit_code == 3
+    assert 'migrator.errors.TargetError: write to table "shop": not authorized' in outcome.stderr
+
+
+# ---- what takes its 30 seconds
+
+
+def test_a_source_that_stays_locked(locked: Waiting) -> None:
+    stderr = locked.stderr()
+    assert locked.process.returncode == 3
+    assert stderr == (
+        f"migrator: {locked.project.source}: another program holds the file locked: database is locked\n"
+        "  run again when it is done, or raise lock_wait\n"
+    )
+    assert locked.times() == locked.before
+
+
+def test_an_endpoint_that_nobody_answers_at(unreachable: Waiting) -> None:
+    stderr = unreachable.stderr()
+    assert unreachable.process.returncode == 3
+    assert stderr == (
+        f'migrator: describe table "shop": Could not connect to the endpoint URL: "{CLOSED}/" '
+        "(EndpointConnectionError)\n"
+        "  check target: endpoint_url and region, the network and its proxy\n"
+    )
+    assert unreachable.times() == unreachable.before

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("migrator.cli")
 
-DIFFERENT = 4
+MISSING, DIFFERENT = 3, 4
 
 
 @contextmanager
@@ -60,13 +60,16 @@ def create(plan_path: Path, local: bool) -> None:
 @plan_argument
 @local_option
 @log_options
-def show_tables(plan_path: Path, local: bool) -> None:
+def show_tables(plan_path: Path, local: bool) -> int:
     """Show the tables as they are."""
-    from migrator.target.table import show_text
+    from migrator.target.table import describe, show_text
 
+    missing = False
     with _tables(plan_path, local=local) as (client, definitions):
         for definition in definitions:
-            show(show_text(client, definition).rstrip("\n"))
+            missing = missing or describe(client, definition.name) is None
+            show(show_text(client, definition))
+    return MISSING if missing else 0
 
 
 @table.command("check")
@@ -74,15 +77,20 @@ def show_tables(plan_path: Path, local: bool) -> None:
 @local_option
 @log_options
 def check_tables(plan_path: Path, local: bool) -> int:
-    """Compare the tables with their definitions. Exit code 4 means that they differ."""
-    from migrator.target.table import compare
+    """Compare the tables with their definitions. Exit code 4 means that they differ, 3 that one is missing."""
+    from migrator.run.report import first_exit_code
+    from migrator.target.table import compare, describe
 
-    different = False
+    codes = []
     with _tables(plan_path, local=local) as (client, definitions):
         for definition in definitions:
+            if describe(client, definition.name) is None:
+                codes.append(MISSING)
+                show(f"{definition.name}: does not exist; `migrator table create` makes it")
+                continue
             differences = compare(client, definition)
-            different = different or bool(differences)
+            codes.append(DIFFERENT if differences else 0)
             show(f"{definition.name}: {'differs' if differences else 'as defined'}")
             for difference in differences:
                 show(f"  {difference}")
-    return DIFFERENT if different else 0
+    return first_exit_code(codes)

@@ -131,27 +131,30 @@ def _item_evaluator(item: ItemSpec, table: TableDefinition, level: _Level) -> Ca
 def _key_evaluator(name: str, template: Template, key_type: KeyType, level: _Level, *, required: bool) -> Evaluate:
     placeholders = list(template.columns())
     single = template.parts[0] if len(template.parts) == 1 else None
+    column = placeholders[0].column if placeholders else None
 
     def evaluate(row: Row) -> AttributeValue | None:
         lookup = level.lookup(row)
         if key_type == "B" and isinstance(single, ColumnValue):
             value = column_value(single, lookup)
-            if isinstance(value, bytes) and value:
-                return {"B": bytes(value)}
-        text = render_text(template, lookup)
+            if type(value) is bytes and value:
+                return {"B": value}
+            text = "" if value == b"" else render_text(template, lookup)
+        else:
+            text = render_text(template, lookup)
         if text:
-            return _typed_key(name, text, key_type, required=required)
+            return _typed_key(name, text, key_type, column, required=required)
         if not required:
             return None
         if text is None:
-            column = next(p.column for p in placeholders if is_null(column_value(p, lookup)))
-            raise RowRejected("null_key", f"key {name} needs {column}, which is NULL", column)
-        raise RowRejected("empty_key", f"key {name} is empty", placeholders[0].column if placeholders else None)
+            null = next(p.column for p in placeholders if is_null(column_value(p, lookup)))
+            raise RowRejected("null_key", f"key {name} needs {null}, which is NULL", null)
+        raise RowRejected("empty_key", f"key {name} is empty", column)
 
     return evaluate
 
 
-def _typed_key(name: str, text: str, key_type: KeyType, *, required: bool) -> AttributeValue:
+def _typed_key(name: str, text: str, key_type: KeyType, column: str | None, *, required: bool) -> AttributeValue:
     if key_type == "S":
         return {"S": text}
     if key_type == "B":
@@ -160,7 +163,7 @@ def _typed_key(name: str, text: str, key_type: KeyType, *, required: bool) -> At
         return {"N": number_text(text)}
     except RowRejected as error:
         code = "key_type" if required else "index_key_type"
-        raise RowRejected(code, f"key {name} is declared as a number: {error.detail}", error.column) from error
+        raise RowRejected(code, f"key {name} is declared as a number: {error.detail}", column) from error
 
 
 class _Level:

@@ -9,11 +9,12 @@ from typing import Any
 from migrator.mapping.model import TableDefinition
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.plan import Plan
+from migrator.run.report import first_exit_code
 from migrator.target.health import health
 from migrator.target.table import compare, describe
 from migrator.target.tablecheck import Difference
 
-DIFFERENT = 4
+STOPPED, DIFFERENT = 3, 4
 
 #: What of the target's health is shown, and how it is called.
 _HEALTH = {
@@ -48,12 +49,10 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        return DIFFERENT if any(self._is_different(table) for table in self.tables) else 0
-
-    def _is_different(self, table: TableCheck) -> bool:
-        if table.differences is None:
-            return self.create_table == "never"
-        return bool(table.differences)
+        missing = any(table.differences is None for table in self.tables)
+        different = any(table.differences for table in self.tables)
+        stopped = missing and self.create_table == "never"
+        return first_exit_code((STOPPED * stopped, DIFFERENT * different))
 
     def to_text(self) -> str:
         return "\n".join(self._lines())

@@ -45,22 +45,17 @@ def run_plan(
     progress: bool = False,
     report_file: Path | None = None,
 ) -> RunReport:
-    """Run the plan and report. Raises UsageError and LockHeldError; every other end is in the report.
+    """Run the plan and report. Raises UsageError; every other end is in the report.
 
     `restart` asks for a run from the beginning, which every run is as long as there are no checkpoints.
     """
-    settings = plan.settings
-    with (
-        plan_lock(settings.state_dir, plan.name, settings.lock_wait_s),
-        stopping_on_signals(settings.max_duration_s) as stop,
-    ):
-        folder = new_run(plan)
+    folder = new_run(plan)
+    with stopping_on_signals(plan.settings.max_duration_s) as stop:
         run = _Run(plan, folder, stop, dry_run=dry_run, progress=progress)
         report = run.report_of(lambda: run.execute(entities))
-        for path in filter(None, (folder.report, report_file)):
-            report.write(path)
-        folder.prune(plan.settings.keep_runs)
-        return report
+    for path in filter(None, (folder.report, report_file)):
+        report.write(path)
+    return report
 
 
 class _Run:
@@ -96,25 +91,36 @@ class _Run:
             )
         if self._stop.signal_number:
             self._error = InterruptedRun(self._stop.signal_number)
+        if self._error:
+            log.debug("the run has stopped", exc_info=self._error)
         report = self._report()
         check_accounts(report)
         return report
 
     def execute(self, names: Sequence[str]) -> None:
-        integrity = self._plan.settings.integrity_check == "full"
-        with open_run(self._plan, names, now_s=self._folder.now_s, integrity=integrity) as opened:
+        settings = self._plan.settings
+        with (
+            plan_lock(settings.state_dir, self._plan.name, settings.lock_wait_s),
+            open_run(
+                self._plan, names, now_s=self._folder.now_s, integrity=settings.integrity_check == "full"
+            ) as opened,
+        ):
             self._opened = opened
-            for entity in opened.entities:
-                self._entities[entity.number] = EntityResult(entity.name, entity.table.name, entity.source_name)
-            prepare_tables(opened, self._plan, dry_run=self._dry)
-            if self._plan.settings.backup and not self._dry:
-                back_up(opened, self._plan, self._started)
-            for number, repeats in opened.iter_repeats():
-                self._entities[number] = replace(self._entities[number], warnings=repeats)
-            with opened.proof(self._stop) as losers:
-                self._write_all(opened, losers)
-            if self._plan.settings.verify != "none" and not self._dry and not self._stop.flag.is_set():
-                self._verify(opened)
+            self._migrate(opened)
+            self._folder.prune(settings.keep_runs)
+
+    def _migrate(self, opened: OpenRun) -> None:
+        for entity in opened.entities:
+            self._entities[entity.number] = EntityResult(entity.name, entity.table.name, entity.source_name)
+        prepare_tables(opened, self._plan, dry_run=self._dry)
+        if self._plan.settings.backup and not self._dry:
+            back_up(opened, self._plan, self._started)
+        for number, repeats in opened.iter_repeats():
+            self._entities[number] = replace(self._entities[number], warnings=repeats)
+        with opened.proof(self._stop) as losers:
+            self._write_all(opened, losers)
+        if self._plan.settings.verify != "none" and not self._dry and not self._stop.flag.is_set():
+            self._verify(opened)
 
     def _verify(self, opened: OpenRun) -> None:
         sample = VERIFY_SAMPLE if self._plan.settings.verify == "sample" else None

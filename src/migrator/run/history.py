@@ -41,11 +41,12 @@ class RunFolder:
         return self.path / "failed.jsonl"
 
     def prune(self, keep: int) -> None:
-        """Remove the folders of the oldest runs of the state folder, all but `keep`."""
-        folders = sorted(folder for folder in self.path.parent.iterdir() if folder.is_dir())
-        for folder in folders[:-keep] if keep else folders:
-            if folder != self.path:
-                shutil.rmtree(folder, ignore_errors=True)
+        """Remove the folders of the oldest runs of the state folder, all but `keep`: this one counts as the newest."""
+        runs = self.path.parent
+        folders = sorted(folder for folder in runs.iterdir() if folder.is_dir()) if runs.exists() else []
+        others = [folder for folder in folders if folder != self.path]  # ids of one second have no order
+        for folder in others[: max(0, len(others) - max(0, keep - 1))]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_run(plan: Plan) -> RunFolder:

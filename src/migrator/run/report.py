@@ -274,8 +274,7 @@ def _text_lines(report: RunReport) -> Iterable[str]:
     if report.failed and any(entity.failed for entity in report.entities):
         yield f"failed items: {report.failed}"
     if report.error:
-        again = "  (running it again may help)" if report.error.retryable else ""
-        yield f"error: {report.error.code}: {report.error.message}{again}"
+        yield f"stopped: {report.error.code}{' (running it again may help)' if report.error.retryable else ''}"
 
 
 def _table(report: RunReport) -> list[str]:

@@ -255,14 +255,15 @@ def write_segment(
 
 
 def _account(result: SegmentResult, segment: Segment, outcome: RowOutcome, loser: Loser | None, sink: Sink) -> None:
-    result.read += 1
+    # Fixed items come of no row.
+    result.read += segment.unit.entity is not None
     rendered = outcome.result
     if isinstance(rendered, Rendered) and loser is not None and loser.reject is not None:
         rendered = reject_row(segment.unit, outcome.row, RowRejected(*loser.reject))
     if isinstance(rendered, RejectLine):
         result.rejects.append(rendered)
         return
-    result.rendered_rows += 1
+    result.rendered_rows += segment.unit.entity is not None
     result.warnings += rendered.warnings
     result.items += len(rendered.items)
     for position, item in rendered.items:

@@ -23,7 +23,7 @@ from migrator.source.snapshot import connect, take_snapshot
 
 NOW_S = 1_800_000_000
 TABLE = "{name: things, partition_key: PK}"
-INDEXED = "{name: things, partition_key: PK, global_indexes: {G: {partition_key: G}}}"
+INDEXED = "{name: things, partition_key: PK, global_indexes: {GSI: {partition_key: G}}}"
 #: A row's attributes, item by item, or the code that rejects it.
 Outcome = list[Attributes] | str
 Render = Callable[..., list[Outcome]]
@@ -121,7 +121,7 @@ def attribute(outcomes: list[Outcome], name: str = "a") -> Any:
         ("N", "{v}", "''", "empty_key"),
         ("N", "{v}", "'twelve'", "key_type"),
         ("N", "{v}", "x'07'", "blob_in_template"),
-        ("N", "{v}", "9e999", "key_type"),
+        ("N", "{v}", "9e999", "number_not_finite"),
         ("B", "{v}", "x'c0ff'", {"B": b"\xc0\xff"}),
         ("B", "{v|hex}", "'c0ff'", {"B": b"\xc0\xff"}),
         ("B", "{v}", "'text'", {"B": b"text"}),
@@ -130,6 +130,7 @@ def attribute(outcomes: list[Outcome], name: str = "a") -> Any:
         ("B", "{v}", "NULL", "null_key"),
         ("B", "{v}", "''", "empty_key"),
         ("B", "{v}", "x''", "empty_key"),
+        ("B", "{v}", "CAST(x'c0ff' AS TEXT)", "invalid_utf8"),
     ],
 )
 def test_a_table_key_takes_its_declared_type_or_rejects_the_row(
@@ -196,7 +197,7 @@ def test_an_attribute_that_is_an_index_key_must_fit_the_index(render: Render, li
 
 
 def test_of_an_index_with_two_keys_only_the_one_without_a_value_is_left_out(render: Render) -> None:
-    table = "{name: things, partition_key: PK, global_indexes: {G: {partition_key: GP, sort_key: GS}}}"
+    table = "{name: things, partition_key: PK, global_indexes: {GSI: {partition_key: GP, sort_key: GS}}}"
     key = '{PK: "{id}", GP: "P#{id}", GS: "{v}"}'
     assert render(one_value("NULL"), table=table, key=key) == [[{"PK": {"S": "1"}, "GP": {"S": "P#1"}}]]
 
@@ -217,7 +218,7 @@ def test_of_an_index_with_two_keys_only_the_one_without_a_value_is_left_out(rend
         ("v|nullif('')", "''", None),
         ("v|json", "'null'", {"NULL": True}),
         ("v|bool", "1", {"BOOL": True}),
-        ('v|split(",")|set', "'b,a,b'", {"SS": ["b", "a"]}),
+        ("\"v|split(',')|set\"", "'b,a,b'", {"SS": ["b", "a"]}),
         ('{template: "<{v}>"}', "'x'", {"S": "<x>"}),
         ('{template: "<{v}>"}', "''", {"S": "<>"}),
         ('{template: "<{id}{v}>"}', "NULL", None),
@@ -352,7 +353,7 @@ def test_a_view_a_query_and_a_table_without_rowid_are_sources_like_tables(render
         ("t", 1),
         ("w", 10),
         ("{table: w, key: [id]}", 10),
-        ("{query: SELECT id AS ID, v * 7 AS v FROM t ORDER BY v DESC, key: [id]}", 7),
+        ('{query: "SELECT id AS ID, v * 7 AS v FROM t ORDER BY v DESC", key: [id]}', 7),
     ]:
         outcomes = render(script, source=source, attributes="{v: v}")
         numbers = {item["PK"]["S"]: item["v"]["N"] for (item,) in outcomes}  # type: ignore[misc]
@@ -395,7 +396,7 @@ def listed(*texts: str) -> dict[str, Any]:
         ),
         ("list: {source: children, match: {parent: id}, value: name}", [listed("x", "y"), listed(), listed("z")]),
         (
-            "list: {source: {query: SELECT parent, max(pos) AS m FROM child GROUP BY 1, key: [parent]}, "
+            "list: {source: {query: 'SELECT parent, max(pos) AS m FROM child GROUP BY 1', key: [parent]}, "
             "match: {parent: id}, value: m}",
             [{"L": [{"N": "3"}]}, {"L": []}, {"L": [{"N": "1"}]}],
         ),
@@ -541,13 +542,15 @@ DEEP = "[" * 33 + "]" * 33
         ("v", "printf('%.409600c', 'x')", "item_too_large"),
         ("v|json", f"'{DEEP}'", "nesting_too_deep"),
         ("v|json", "'{\"\": 1}'", "empty_name"),
-        ("v|json", "json_object(printf('%.65536c', 'x'), 1)", "name_too_long"),
+        ("v|json", "json_object(printf('%.65537c', 'x'), 1)", "name_too_long"),
     ],
 )
 def test_a_value_that_cannot_be_an_attribute_rejects_its_row_with_a_code(
     render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expression: str, literal: str, code: str
 ) -> None:
-    (tmp_path / "filters_of_test.py").write_text("def fail(value):\n    return 1 / 0\n\n\nthing = object\n", "utf-8")
+    (tmp_path / "filters_of_test.py").write_text(
+        "def fail(value):\n    return 1 / 0\n\n\ndef thing(value):\n    return object()\n", "utf-8"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     written = expression.replace("python:", "v|python:")
     script = one_value(literal) + "INSERT INTO t VALUES (2, NULL);"

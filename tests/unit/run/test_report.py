@@ -147,9 +147,9 @@ def test_a_dry_run_says_so() -> None:
     assert "would write" in text
 
 
-def test_the_text_ends_with_the_error() -> None:
+def test_the_text_ends_with_what_stopped_the_run() -> None:
     report = replace(REPORT, error=RunError.of(StoppedError("the disk is full", code="disk")))
-    assert report.to_text().splitlines()[-1] == "error: disk: the disk is full"
+    assert report.to_text().splitlines()[-1] == "stopped: disk"
 
 
 def test_a_report_of_no_entities_can_be_printed() -> None:
