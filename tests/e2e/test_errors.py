@@ -629,7 +629,7 @@ def test_a_source_that_stays_locked(locked: Waiting) -> None:
     assert locked.process.returncode == 3
     assert stderr == (
         f"migrator: {locked.project.source}: another program holds the file locked: database is locked\n"
-        "  run again when it is done, or raise lock_wait\n"
+        "  run again when it is done\n"
     )
     assert locked.times() == locked.before
 

@@ -31,7 +31,7 @@ def app() -> None:
       0    everything asked for was done
       1    finished, but rows were rejected or items failed: the report names them
       2    wrong usage, or a plan or mapping that is not valid: nothing was written
-      3    stopped by the source or the target; what was done is checkpointed
+      3    stopped by the source or the target; what was done is kept
       4    verify, check or table check found differences
       5    another run of the same plan holds the lock
       130  interrupted (143: terminated); run again to go on

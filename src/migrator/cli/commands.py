@@ -65,13 +65,13 @@ def check(plan_path: Path, local: bool) -> int:
 )
 @entity_option
 @file_option("--report", help="Also write the report, as JSON, to FILE.")
-@click.option("--restart", is_flag=True, help="Begin afresh instead of resuming a run that was cut off.")
+@click.option("--restart", is_flag=True, help="Begin afresh, as every run does in this version.")
 @local_option
 @log_options
 def run(
     plan_path: Path, dry_run: bool, entities: tuple[str, ...], report: Path | None, restart: bool, local: bool
 ) -> int:
-    """Run a migration, or resume the one that was cut off.
+    """Run a migration. One that was cut off is run again from its beginning.
 
     Rows that cannot become items are rejected, one by one, into a file that the report names; the others are written.
     """

@@ -1,7 +1,6 @@
 """The dead-letter files: rows that could not become items, and items that the target would not take.
 
-JSON lines, appended a segment at a time and on disk before the segment counts as done. A segment that is repeated
-must not be named twice: the size after each append goes into the checkpoint, and a resumed run cuts the file there.
+JSON lines, appended a segment at a time and on disk before the segment is counted.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ NOT_SQLITE = Failure(
 LOCKED = Failure(
     "source_locked",
     "another program holds the file locked",
-    "run again when it is done, or raise lock_wait",
+    "run again when it is done",
     retryable=True,
 )
 UNREADABLE = Failure(
@@ -73,7 +73,7 @@ def source_failure(failure: Failure, path: str | os.PathLike[str], detail: str =
 
     >>> print(source_failure(LOCKED, "shop.sqlite"))
     shop.sqlite: another program holds the file locked
-      run again when it is done, or raise lock_wait
+      run again when it is done
     """
     what = f"{failure.what}: {detail}" if detail else failure.what
     message = f"{os.fspath(path)}: {what}\n  {failure.advice}"

@@ -52,7 +52,7 @@ NO_ROOM = Failure("source_copy_failed", "no private copy could be made", "free s
 BUSY_COPY = Failure(
     "source_locked",
     "it is written all the time, no consistent copy could be taken",
-    "run again in a quieter moment, or raise lock_wait",
+    "run again in a quieter moment",
     retryable=True,
 )
 

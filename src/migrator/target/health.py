@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 
@@ -32,7 +33,7 @@ def health(
     tables ({name: status, or None where it is missing}), error ({code, message} or None).
     """
     report: dict[str, Any] = {
-        **_identity(settings, who or caller_arn),
+        **_identity(client.meta.endpoint_url, settings, who or caller_arn),
         "region": client.meta.region_name,
         "endpoint": client.meta.endpoint_url,
         "reachable": True,
@@ -62,8 +63,13 @@ def caller_arn(settings: TargetSettings) -> str:
     return str(open_session(settings).client("sts", config=config).get_caller_identity()["Arn"])
 
 
-def _identity(settings: TargetSettings, who: Callable[[TargetSettings], str]) -> dict[str, Any]:
-    if settings.endpoint_url:
+def _is_service(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
+
+
+def _identity(endpoint: str, settings: TargetSettings, who: Callable[[TargetSettings], str]) -> dict[str, Any]:
+    if settings.endpoint_url or not _is_service(endpoint):
         return {"identity": None, "identity_note": "not asked for at an endpoint of one's own"}
     try:
         return {"identity": who(settings), "identity_note": None}
