@@ -122,12 +122,11 @@ def _waiting(folder: Path) -> Iterator[Waiting]:
         "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_DYNAMODB": CLOSED,
     }
-    process = _start_in(folder, environment, "run", "plan.yaml")
-    try:
-        yield Waiting(Project(folder), process, before)
-    finally:
-        process.kill()
-        process.wait()
+    with _start_in(folder, environment, "run", "plan.yaml") as process:
+        try:
+            yield Waiting(Project(folder), process, before)
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -614,11 +613,12 @@ def test_the_debug_log_adds_the_traceback(migrator: Any, project: Project, spoil
     assert outcome.stderr.rstrip().splitlines()[-1 if spoilt == "plan.yaml" else -2].endswith("there is no such file")
 
 
-def test_the_debug_log_names_the_class_of_what_a_writer_met(migrator: Any, project: Project, door: Any) -> None:
+def test_the_debug_log_adds_the_traceback_of_what_a_writer_met(migrator: Any, project: Project, door: Any) -> None:
     door.faults.append(deny(None))
     outcome = migrator("run", PLAN, "--log-level", "debug")
     assert outcome.exit_code == 3
     assert 'migrator.errors.TargetError: write to table "shop": not authorized' in outcome.stderr
+    assert "Traceback (most recent call last)" in outcome.stderr
 
 
 # ---- what takes its 30 seconds

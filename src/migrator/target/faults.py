@@ -8,6 +8,7 @@ and what the user should do.
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -200,8 +201,11 @@ def to_target_error(error: BaseException, doing: str) -> TargetError:
       allow this identity the named action on the table, or use another profile
     """
     fault = fault_of(error)
-    return TargetError(
+    told = TargetError(
         f"{doing}: {words_of(error)} ({error_code(error)})\n  {fault.advice}",
         code=fault.code,
         retryable=fault.retryable,
     )
+    # A cause does not pickle and a writer's error is handed over, not raised: a note goes with it to the debug log.
+    told.add_note("".join(traceback.format_exception(error)))
+    return told

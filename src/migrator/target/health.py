@@ -63,13 +63,14 @@ def caller_arn(settings: TargetSettings) -> str:
     return str(open_session(settings).client("sts", config=config).get_caller_identity()["Arn"])
 
 
-def _is_service(endpoint: str) -> bool:
+def is_service(endpoint: str) -> bool:
+    """Whether the endpoint is AWS's own."""
     host = urlsplit(endpoint).hostname or ""
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
 
 
 def _identity(endpoint: str, settings: TargetSettings, who: Callable[[TargetSettings], str]) -> dict[str, Any]:
-    if settings.endpoint_url or not _is_service(endpoint):
+    if settings.endpoint_url or not is_service(endpoint):
         return {"identity": None, "identity_note": "not asked for at an endpoint of one's own"}
     try:
         return {"identity": who(settings), "identity_note": None}

@@ -2,7 +2,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from migrator.target.backoff import Timing
-from migrator.target.health import health
+from migrator.target.health import health, is_service
 from migrator.target.session import TargetSettings
 
 
@@ -69,3 +69,16 @@ def test_an_identity_that_cannot_be_had_is_a_note(ask_health):
 def test_an_endpoint_of_ones_own_is_not_asked_for_an_identity(ask_health):
     report = ask_health({"orders": "ACTIVE"}, TargetSettings(endpoint_url="http://localhost:8000"), who=None)
     assert report["identity_note"] == "not asked for at an endpoint of one's own"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("https://dynamodb.eu-central-1.amazonaws.com", True),
+        ("https://dynamodb.cn-north-1.amazonaws.com.cn", True),
+        ("http://localhost:8000", False),
+        ("https://amazonaws.com.example.org", False),
+    ],
+)
+def test_only_the_services_own_endpoints_are_asked_for_an_identity(endpoint, expected):
+    assert is_service(endpoint) is expected
