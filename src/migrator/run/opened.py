@@ -130,7 +130,7 @@ def _count_repeats(unit: Unit) -> int:
     if not watched:
         return 0
     where = f" WHERE {unit.entity.where}" if unit.entity.where else ""
-    counts = " + ".join(f"count({column}) - count(DISTINCT {column})" for column in watched)
+    counts = " + ".join(f"count({column}) - count(DISTINCT {column} COLLATE BINARY)" for column in watched)
     with connect(unit.snapshot) as connection:
         source = unit.read.relation.from_sql + (" AS query" if unit.read.relation.kind == "query" else "")
         repeats: int = connection.exec_driver_sql(f"SELECT {counts} FROM {source}{where}").scalar_one()
