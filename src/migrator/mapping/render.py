@@ -240,8 +240,21 @@ class _Level:
         read = self._reads[position]
         level = _Level(read.columns, children_of(child_expressions(child)), read.children, self._nulls, self._context)
         shape = {"list": level._list, "one": level._one, "entries": level._entries}[child.shape]
-        evaluate = shape(child)
-        return lambda row: evaluate(row.children[position])
+        evaluate_rows = shape(child)
+        source = child.source.table or "the query"
+
+        def evaluate(row: Row) -> AttributeValue | None:
+            rows = row.children[position]
+            if child.shape == "one" and len(rows) > 1:
+                raise RowRejected("many_rows", f"one: found {len(rows)} rows of {source}", child.match[0][1])
+            try:
+                return evaluate_rows(rows)
+            except RowRejected as error:
+                # The parent may have a column of that name, and the row that is named is the parent's.
+                column = error.column and f"{source}.{error.column}"
+                raise RowRejected(error.code, error.detail, column) from error
+
+        return evaluate
 
     def _list(self, child: Children) -> Callable[[list[Row]], AttributeValue | None]:
         if child.value is not None:
@@ -252,14 +265,7 @@ class _Level:
 
     def _one(self, child: Children) -> Callable[[list[Row]], AttributeValue | None]:
         attributes = self._attributes(child.attributes)
-        source = child.source.table or "the query"
-
-        def evaluate(rows: list[Row]) -> AttributeValue | None:
-            if len(rows) > 1:
-                raise RowRejected("many_rows", f"one: found {len(rows)} rows of {source}", child.match[0][1])
-            return {"M": attributes(rows[0])} if rows else None
-
-        return evaluate
+        return lambda rows: {"M": attributes(rows[0])} if rows else None
 
     def _entries(self, child: Children) -> Callable[[list[Row]], AttributeValue | None]:
         name, value = child.name, child.value

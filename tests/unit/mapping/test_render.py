@@ -583,3 +583,12 @@ def test_a_fixed_item_knows_moments_after_the_runs_start(tmp_path: Path) -> None
         "at": {"N": str(NOW_S - 3_600)},
         "m": {"M": {"a": {"L": [{"S": "x"}, {"NULL": True}]}}},
     }
+
+
+def test_a_rejection_in_a_child_row_names_the_childs_column(render: Render, rejected: list[RowRejected]) -> None:
+    script = "CREATE TABLE t (id INTEGER PRIMARY KEY, n); INSERT INTO t VALUES (1, 5);"
+    script += "CREATE TABLE c (t INTEGER, n); INSERT INTO c VALUES (1, 'much');"
+    render(
+        script, key='{PK: "{id}"}', attributes="{cs: {list: {source: c, match: {t: id}, attributes: {n: n|number}}}}"
+    )
+    assert [(error.code, error.column) for error in rejected] == [("not_a_number", "c.n")]
