@@ -67,8 +67,6 @@ def bind_entities(plan: Plan, names: Sequence[str], snapshots: Sequence[Snapshot
         table_number = tables.setdefault(mapping.table.name, len(tables))
         if mapping.fixed_items and FIXED_ITEMS_NAME in selection:
             bound.append(_bind_fixed(mapping, next(numbers), table_number, now_s, problems))
-    if not bound:
-        next(numbers)  # fixed items keep their number, so that entities count from 1
     if problems:
         raise DocumentError(problems)
     found = {e.name: (m, tables[m.table.name], e) for m in plan.mappings for e in m.entities}
@@ -91,7 +89,6 @@ class _Source:
         path = Path(snapshot.path)
         self.context = RenderContext(now_s, path.name, path.stem)
         self.validate = plan.settings.validate
-        self.only = len(plan.sources) == 1
         self.bound: dict[str, Entity] = {}
         self.reads: dict[str, Read] = {}
         with connect(snapshot) as connection:
@@ -154,10 +151,7 @@ def _proved(unit: Unit, keys: Sequence[Sequence[Template]], schema: Schema) -> b
         unique.append(frozenset({"@rowid"}))
     return (
         all(proves_unique(zip(templates, types, strict=True), unique, columns) for templates in keys)
-        and all(
-            any(disjoint(a, b) for a, b in zip(one, other, strict=True))
-            for one, other in itertools.combinations(keys, 2)
-        )
+        and not any(_may_meet(one, other) for one, other in itertools.combinations(keys, 2))
         and not any(rule.unique for rule in unit.entity.rules)
     )
 
@@ -188,9 +182,12 @@ def _bind_fixed(mapping: Mapping, number: int, table_number: int, now_s: int, pr
 
 
 def may_collide(one: BoundEntity, other: BoundEntity) -> bool:
-    if one.table_number != other.table_number:
-        return False
-    return any(
-        not any(disjoint(a, b) for a, b in zip(left, right, strict=True))
-        for left, right in itertools.product(one.keys, other.keys)
+    """Whether two entities may give one key, as far as their templates tell."""
+    return one.table_number == other.table_number and any(
+        _may_meet(left, right) for left, right in itertools.product(one.keys, other.keys)
     )
+
+
+def _may_meet(one: Sequence[Template], other: Sequence[Template]) -> bool:
+    """Whether the templates of two keys may give one text each."""
+    return not any(disjoint(a, b) for a, b in zip(one, other, strict=True))

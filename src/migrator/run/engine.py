@@ -16,7 +16,7 @@ from pathlib import Path
 
 from migrator.errors import InterruptedRun, MigratorError, RejectLimitError, StoppedError
 from migrator.run.booking import book, book_requests, iter_failed_lines
-from migrator.run.collisions import Losers
+from migrator.run.collisions import Loser, Losers
 from migrator.run.history import RunFolder, endpoint_of_environment, new_run, remember_start
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
@@ -139,17 +139,17 @@ class _Run:
         ):
             tasks = self._tasks(opened, losers, options)
             for result in map_unordered(executor, write_segment, tasks, workers * 2):
-                self._settle(opened, result, rejects, failed)
+                self._settle(result, rejects, failed)
                 bar.update(result.read)
 
     def _tasks(
         self, opened: OpenRun, losers: Losers | None, options: WriteOptions
-    ) -> Iterator[tuple[Segment, dict[int, object], WriteOptions, int | None]]:
+    ) -> Iterator[tuple[Segment, dict[int, Loser], WriteOptions, int | None]]:
         for segment in opened.segments:
             if self._stop.flag.is_set():
                 return
             lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
-            yield segment, dict(lost), options, self._reject_room()
+            yield segment, lost, options, self._reject_room()
 
     def _options(self, workers: int) -> WriteOptions:
         settings = self._plan.settings
@@ -163,16 +163,19 @@ class _Run:
             write_rate=settings.write_rate / workers if settings.write_rate else None,
         )
 
+    def _reject_limit(self) -> int | None:
+        settings = self._plan.settings
+        return 0 if settings.on_reject == "stop" else settings.max_rejects
+
+    def _rejected(self) -> int:
+        return sum(entity.rejected for entity in self._entities.values())
+
     def _reject_room(self) -> int | None:
         """How many more rejects the plan allows."""
-        settings = self._plan.settings
-        if settings.on_reject == "stop":
-            return 0
-        if settings.max_rejects is None:
-            return None
-        return max(0, settings.max_rejects - sum(entity.rejected for entity in self._entities.values()))
+        limit = self._reject_limit()
+        return None if limit is None else max(0, limit - self._rejected())
 
-    def _settle(self, opened: OpenRun, result: SegmentResult, rejects: RejectFile, failed: FailedFile) -> None:
+    def _settle(self, result: SegmentResult, rejects: RejectFile, failed: FailedFile) -> None:
         """Book a segment: its dead letters first, so that a counted reject can be read."""
         entity = self._entities[result.unit_number]
         rejects.append(result.rejects)
@@ -185,11 +188,10 @@ class _Run:
         if (error := result.error or result.write.stopped) and self._error is None:
             self._error = error
             self._stop.stop()
-        settings = self._plan.settings
-        rejected = sum(entity.rejected for entity in self._entities.values())
-        limit = 0 if settings.on_reject == "stop" else settings.max_rejects
+        limit, rejected = self._reject_limit(), self._rejected()
         if limit is not None and rejected > limit and self._error is None:
-            self._error = _reject_limit(settings.on_reject, rejected, limit, self._folder.rejects)
+            on_reject = self._plan.settings.on_reject
+            self._error = _too_many_rejects(on_reject, rejected, limit, self._folder.rejects)
             self._stop.stop()
 
     def _report(self) -> RunReport:
@@ -215,7 +217,7 @@ class _Run:
         )
 
 
-def _reject_limit(on_reject: str, rejected: int, limit: int, path: Path) -> RejectLimitError:
+def _too_many_rejects(on_reject: str, rejected: int, limit: int, path: Path) -> RejectLimitError:
     rule = "on_reject: stop" if on_reject == "stop" else f"max_rejects: {limit}"
     return RejectLimitError(
         f"{rejected} rows were rejected, and the plan says {rule}\n"

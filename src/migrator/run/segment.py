@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
@@ -72,9 +72,8 @@ class WriteOptions:
 
 @dataclass(slots=True)
 class SegmentResult:
-    """What became of a segment. `complete` is False where it was stopped on the way."""
+    """What became of a segment, or of the part of it that was reached before a stop."""
 
-    number: int
     unit_number: int
     read: int = 0
     rendered_rows: int = 0
@@ -86,7 +85,6 @@ class SegmentResult:
     write: WriteResult = field(default_factory=WriteResult)
     duration_s: float = 0.0
     error: SourceError | None = None  #: what ended it early
-    complete: bool = True
 
 
 class Sink(Protocol):
@@ -170,27 +168,34 @@ def reject_row(unit: Unit, row: Row, reject: RowRejected) -> RejectLine:
 
 def prove_segment(segment: Segment) -> SegmentResult:
     """Render only, and bring back a record of each item: for collisions and for verification."""
-    result = SegmentResult(segment.number, segment.unit.number)
-    started = time.monotonic()
+    result = SegmentResult(segment.unit.number)
     for outcome in iter_outcomes(segment):
         if WORKER.is_stopped():
-            result.complete = False
             break
         result.read += 1
-        if isinstance(outcome.result, RejectLine):
-            result.rejects.append(outcome.result)
-            continue
-        result.rendered_rows += 1
-        for position, item in outcome.result.items:
-            key = key_text(item.attributes, segment.unit.table)
-            record = _record(segment, outcome, position, segment.unit.table_number, key, digest(item.attributes))
-            result.records.append(replace(record, expires=_expires(item.attributes, segment.unit.table)))
-        result.records.extend(_unique_records(segment, outcome))
-    result.duration_s = time.monotonic() - started
+        if isinstance(outcome.result, Rendered):
+            result.records.extend(_item_records(segment, outcome, outcome.result))
+            result.records.extend(_unique_records(segment, outcome))
     return result
 
 
-def _record(segment: Segment, outcome: RowOutcome, item: int, table_number: int, key: str, digest: bytes) -> ItemRecord:
+def _item_records(segment: Segment, outcome: RowOutcome, rendered: Rendered) -> Iterator[ItemRecord]:
+    table, number = segment.unit.table, segment.unit.table_number
+    for position, item in rendered.items:
+        key = key_text(item.attributes, table)
+        expires = _expires(item.attributes, table)
+        yield _record(segment, outcome, position, number, key, digest(item.attributes), expires)
+
+
+def _record(
+    segment: Segment,
+    outcome: RowOutcome,
+    item: int,
+    table_number: int,
+    key: str,
+    digest: bytes,
+    expires: int | None = None,
+) -> ItemRecord:
     return ItemRecord(
         entity=segment.unit.number,
         segment=segment.number,
@@ -199,7 +204,7 @@ def _record(segment: Segment, outcome: RowOutcome, item: int, table_number: int,
         table=table_number,
         key=key,
         digest=digest,
-        expires=None,
+        expires=expires,
         source_key=outcome.row.key,
     )
 
@@ -230,17 +235,16 @@ def write_segment(
 ) -> SegmentResult:
     """Render and write (or, in a dry run, count) the segment.
 
-    `losers` are the rows whose keys an earlier row has. Stops, incomplete, when the run is stopped, when the
+    `losers` are the rows whose keys an earlier row has. Stops on the way when the run is stopped, when the
     target refuses to go on, or after more than `reject_limit` rejects.
     """
-    result = SegmentResult(segment.number, segment.unit.number)
+    result = SegmentResult(segment.unit.number)
     started = time.monotonic()
     stop = WORKER.is_stopped
     sink = _sink(segment.unit.table, options, stop)
     try:
         for outcome in iter_outcomes(segment):
             if stop() or (reject_limit is not None and len(result.rejects) > reject_limit):
-                result.complete = False
                 break
             _account(result, segment, outcome, losers.get(outcome.position), sink)
     except SourceError as error:
@@ -248,8 +252,6 @@ def write_segment(
         result.error = error
     finally:
         result.write = sink.close()
-    if result.error or result.write.stopped or result.write.unsent:
-        result.complete = False
     result.duration_s = time.monotonic() - started
     return result
 

@@ -66,7 +66,7 @@ class Row:
     values: tuple[SqliteValue, ...]
     key: tuple[SqliteValue, ...] = ()  #: the source key's values; () for child rows
     conditions: tuple[SqliteValue, ...] = ()
-    rowid: int | None = None  #: always an integer, though a cursor's type cannot say so
+    rowid: int | None = None
     children: list[list[Row]] = field(default_factory=list)
 
 
@@ -106,7 +106,7 @@ def iter_rows(connection: Connection, read: Read, part: Range) -> Iterator[Row]:
             values=raw[first:last],
             key=raw[width:first],
             conditions=raw[last : last + conditions],
-            rowid=identity[0] if read.relation.rowid else None,  # type: ignore[arg-type]
+            rowid=identity[0] if read.relation.rowid else None,  # type: ignore[arg-type]  # a rowid is an integer
             children=[stream.take(identity) for stream in streams],
         )
     for stream in streams:
@@ -121,6 +121,7 @@ class _Level:
     parameters: tuple[SqliteValue, ...]
     identity: tuple[str, ...]  #: output names
     outputs: tuple[str, ...]
+    names: dict[str, str]  #: column -> output name, for children to match
     order: tuple[str, ...]  #: terms of ORDER BY, {level} standing for the alias
     join: str = ""
 
@@ -138,9 +139,11 @@ def _top_level(read: Read, part: Range, *, full: bool) -> _Level:
     needed = {parent for child in read.children for _, parent in child.match}
     if full or not walked:
         # A numbering is only the same in two queries when their texts are: planner and ties may differ otherwise.
-        select = [*map(quote, relation.key), *map(quote, read.columns), *(f"({c})" for c in read.conditions)]
+        columns, offset = read.columns, len(relation.key)
+        select = [*map(quote, (*relation.key, *columns)), *(f"({c})" for c in read.conditions)]
     else:
-        select = [quote(c) for c in read.columns if c in needed]
+        columns, offset = tuple(c for c in read.columns if c in needed), 0
+        select = [quote(c) for c in columns]
     outputs = [f"c{n}" for n in range(len(select))]
     identity = [quote(c) for c in walked] or [_numbered(relation.key or read.columns)]
     clauses = [f"({read.where})"] if read.where else []
@@ -155,11 +158,12 @@ def _top_level(read: Read, part: Range, *, full: bool) -> _Level:
         parameters=parameters,
         identity=tuple(f"i{n}" for n in range(len(identity))),
         outputs=tuple(outputs),
+        names={column: f"c{offset + n}" for n, column in enumerate(columns)},
         order=tuple(f"{{level}}.i{n}" for n in range(len(identity))),
     )
 
 
-def _child_level(child: ChildRead, parent_level: _Level, parent_names: dict[str, str], parent_alias: str) -> _Level:
+def _child_level(child: ChildRead, parent: _Level, parent_alias: str) -> _Level:
     relation = child.relation
     walked = _walked_by(relation)
     terms = _order_terms(child.order_by) if child.order_by else [(quote(c), "") for c in relation.key]
@@ -180,12 +184,13 @@ def _child_level(child: ChildRead, parent_level: _Level, parent_names: dict[str,
         parameters=(),
         identity=tuple(f"i{n}" for n in range(len(identity))),
         outputs=tuple(f"c{n}" for n in range(len(child.columns))),
+        names={column: f"c{n}" for n, column in enumerate(child.columns)},
         order=(
             *(f"{{level}}.o{n} {suffix}" for n, suffix in enumerate(suffixes)),
             *(f"{{level}}.i{n}" for n in range(len(identity))),
         ),
         join=" AND ".join(
-            f"{{level}}.m{n} = {parent_alias}.{parent_names[parent]}" for n, (_, parent) in enumerate(child.match)
+            f"{{level}}.m{n} = {parent_alias}.{parent.names[column]}" for n, (_, column) in enumerate(child.match)
         ),
     )
 
@@ -232,17 +237,8 @@ class _ChildStream:
 
     def __init__(self, connection: Connection, read: Read, part: Range, path: tuple[ChildRead, ...]) -> None:
         levels = [_top_level(read, part, full=False)]
-        columns: tuple[str, ...]
-        if _walked_by(read.relation):
-            needed = {parent for child in read.children for _, parent in child.match}
-            columns = tuple(c for c in read.columns if c in needed)
-            names = {column: f"c{n}" for n, column in enumerate(columns)}
-        else:
-            offset = len(read.relation.key)
-            names = {column: f"c{offset + n}" for n, column in enumerate(read.columns)}
         for depth, child in enumerate(path):
-            levels.append(_child_level(child, levels[-1], names, f"l{depth}"))
-            names = {column: f"c{n}" for n, column in enumerate(child.columns)}
+            levels.append(_child_level(child, levels[-1], f"l{depth}"))
         self._prefix = sum(len(level.identity) for level in levels[:-1])
         self._width = len(levels[-1].identity)
         self._rows = _fetch(connection, *_select(levels, levels[-1].identity + levels[-1].outputs))
@@ -256,9 +252,13 @@ class _ChildStream:
         while self._next is not None and self._next[: self._prefix] == parents:
             split = self._prefix + self._width
             own = self._next[:split]
-            rowid = own[-1] if self._path[-1].relation.rowid else None
-            children = [stream.take(own) for stream in self._children]
-            rows.append(Row(values=self._next[split:], rowid=rowid, children=children))  # type: ignore[arg-type]
+            rows.append(
+                Row(
+                    values=self._next[split:],
+                    rowid=own[-1] if self._path[-1].relation.rowid else None,  # type: ignore[arg-type]  # an integer
+                    children=[stream.take(own) for stream in self._children],
+                )
+            )
             self._next = next(self._rows, None)
         return rows
 

@@ -159,7 +159,7 @@ def _take_copy(real: str, known: str, scratch: Path | None, wait_s: float) -> Sn
         fingerprint = _copy_one_state(real, known, copy, wait_s)
         _recover(copy, known)
         return Snapshot(known, copy, fingerprint, read_state(copy).fingerprint())
-    except BaseException:
+    except BaseException:  # nothing is left behind, whatever ends it; the error goes on
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
