@@ -12,12 +12,12 @@ from sqlalchemy.engine import Connection
 
 from migrator.errors import DocumentError, Problem, RowRejected
 from migrator.mapping.bind import bind, relation_of
+from migrator.mapping.document import FIXED_ITEMS
 from migrator.mapping.model import Attributes, AttributeValue, Entity, Mapping, SourceSpec, TableDefinition, Template
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import RenderContext, render_fixed
 from migrator.mapping.templates import disjoint, key_pattern, proves_unique
 from migrator.run.plan import Plan
-from migrator.run.records import FIXED_ITEMS_NAME
 from migrator.run.segment import Unit
 from migrator.source.relation import Relation
 from migrator.source.rows import Read
@@ -65,13 +65,13 @@ def bind_entities(plan: Plan, names: Sequence[str], snapshots: Sequence[Snapshot
     bound = []
     for mapping in plan.mappings:
         table_number = tables.setdefault(mapping.table.name, len(tables))
-        if mapping.fixed_items and FIXED_ITEMS_NAME in selection:
+        if mapping.fixed_items and FIXED_ITEMS in selection:
             bound.append(_bind_fixed(mapping, next(numbers), table_number, now_s, problems))
     if problems:
         raise DocumentError(problems)
     found = {e.name: (m, tables[m.table.name], e) for m in plan.mappings for e in m.entities}
     for name in selection:
-        if name != FIXED_ITEMS_NAME:
+        if name != FIXED_ITEMS:
             mapping, table_number, entity = found[name]
             bound.append(_bind_entity(entity, mapping, next(numbers), table_number, sources))
     return bound
@@ -173,11 +173,11 @@ def _bind_fixed(mapping: Mapping, number: int, table_number: int, now_s: int, pr
             items.append(render_fixed(attributes, mapping.table, RenderContext(now_s)))
         except RowRejected as error:
             problems.append(Problem(mapping.file, f"items[{position}]", error.detail))
-    unit = Unit(number, FIXED_ITEMS_NAME, table_number, mapping.table, RenderContext(now_s), fixed=tuple(items))
+    unit = Unit(number, FIXED_ITEMS, table_number, mapping.table, RenderContext(now_s), fixed=tuple(items))
     names = [key.name for key in mapping.table.key_attributes]
     keys = tuple(tuple(Template((_key_text(i.key[n]),)) for n in names) for i in items)
     return BoundEntity(
-        number, FIXED_ITEMS_NAME, table_number, mapping.table, None, keys, (unit,), proved=len(set(keys)) == len(keys)
+        number, FIXED_ITEMS, table_number, mapping.table, None, keys, (unit,), proved=len(set(keys)) == len(keys)
     )
 
 

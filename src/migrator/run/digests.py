@@ -86,11 +86,6 @@ class DigestStore:
         with disk_errors(self.path):
             return dict(self.connection.execute("SELECT entity, count(*) FROM items GROUP BY entity"))
 
-    def tables(self) -> set[int]:
-        """Numbers of the tables that items go to."""
-        with disk_errors(self.path):
-            return {number for (number,) in self.connection.execute("SELECT DISTINCT tbl FROM items")}
-
 
 class ActualStore:
     """The items that were found in the tables, in the expected items' file."""

@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from migrator.mapping.canonical import describe_key, key_from_text
+from migrator.mapping.document import FIXED_ITEMS
 from migrator.mapping.model import TableDefinition
 from migrator.source.text import InvalidText, SqliteValue
-
-#: The name of a mapping's fixed items, where entities are named.
-FIXED_ITEMS_NAME = "items"
 
 #: The table number of values that a `unique` rule watches: keys that no two rows may give.
 UNIQUE_RULES = -1
@@ -58,7 +56,7 @@ class Labels:
         """
         name = self.entity(entity)
         if not source_key:
-            return "a fixed item" if name == FIXED_ITEMS_NAME else name
+            return "a fixed item" if name == FIXED_ITEMS else name
         columns = self.key_columns.get(entity, ())
         named = len(columns) == len(source_key)
         parts = [f"{columns[n]}: {literal(v)}" if named else literal(v) for n, v in enumerate(source_key)]

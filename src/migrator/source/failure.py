@@ -111,4 +111,4 @@ def to_source_error(error: BaseException, path: str | os.PathLike[str]) -> Sourc
 def source_path(connection: Connection) -> str:
     """The file behind a connection, as the user knows it."""
     known = connection.info.get("source_path")
-    return str(known or connection.exec_driver_sql("PRAGMA database_list").fetchone()[2])  # type: ignore[index]
+    return str(known or connection.exec_driver_sql("PRAGMA database_list").fetchone()[2])  # type: ignore[index]  # main is always listed

@@ -165,7 +165,7 @@ def _restore_item(table: Table, attributes: dict[str, Any]) -> None:
         # Past LimitedSizeDict's own method, which adds up the whole item at each attribute: moto accepted it once.
         dict.__setitem__(item.attrs, name, DynamoType(value))
     if sort is None:
-        table.items[partition] = item  # type: ignore[assignment]
+        table.items[partition] = item  # type: ignore[assignment]  # as moto does without a sort key
     else:
         table.items[partition][sort] = item
 
