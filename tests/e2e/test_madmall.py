@@ -92,14 +92,76 @@ def test_a_dry_run_counts_the_same_and_writes_nothing(migrator: Any, plan: Path,
     assert dry.report["totals"]["items"] == migrator("run", plan).report["totals"]["items"]
 
 
-def _query(dynamodb: Any, index: str, partition: str) -> list[dict[str, Any]]:
+def _query(dynamodb: Any, index: str, partition: str, prefix: str = "", **parameters: Any) -> list[dict[str, Any]]:
+    """Items of one partition of an index ("" for the table), those whose sort key begins with `prefix`."""
+    condition, values = f"{index}PK = :pk", {":pk": {"S": partition}}
+    if prefix:
+        condition, values = f"{condition} AND begins_with({index}SK, :sk)", values | {":sk": {"S": prefix}}
+    if index:
+        parameters["IndexName"] = index
+    if "FilterExpression" in parameters:
+        values |= {":true": {"BOOL": True}}
     pages = dynamodb.get_paginator("query").paginate(
-        TableName=TABLE,
-        IndexName=index,
-        KeyConditionExpression=f"{index}PK = :pk",
-        ExpressionAttributeValues={":pk": {"S": partition}},
+        TableName=TABLE, KeyConditionExpression=condition, ExpressionAttributeValues=values, **parameters
     )
     return [item for page in pages for item in page["Items"]]
+
+
+def _column(sql: str, *parameters: str) -> list[str]:
+    with closing(sqlite3.connect(SOURCE)) as db:
+        return [value for (value,) in db.execute(sql, parameters)]
+
+
+def _values(items: list[dict[str, Any]], name: str) -> list[str]:
+    return [item[name]["S"] for item in items]
+
+
+LIVE_MEMBERSHIP = """
+    FROM circle_members JOIN users USING (user_id) JOIN circles USING (circle_id)
+    WHERE users.deleted_at IS NULL AND circles.deleted_at IS NULL"""
+
+
+def test_the_circles_of_a_user_are_those_the_user_shows(migrator: Any, plan: Path, dynamodb: Any) -> None:
+    migrator("run", plan)
+    users = _column(f"SELECT DISTINCT user_id {LIVE_MEMBERSHIP} AND is_visible = 1")
+    assert users
+    for user in users:
+        expected = _column(f"SELECT circle_id {LIVE_MEMBERSHIP} AND is_visible = 1 AND user_id = ?", user)
+        assert sorted(_values(_query(dynamodb, "", f"USER#{user}", "CIRCLE#"), "circleId")) == sorted(expected)
+
+
+def test_the_members_of_a_circle_are_all_of_them_with_their_roles(migrator: Any, plan: Path, dynamodb: Any) -> None:
+    migrator("run", plan)
+    circles = _column(f"SELECT DISTINCT circle_id {LIVE_MEMBERSHIP}")
+    assert circles
+    for circle in circles:
+        expected = _column(f"SELECT user_id || ' ' || role {LIVE_MEMBERSHIP} AND circle_id = ?", circle)
+        found = _query(dynamodb, "", f"CIRCLE#{circle}", "MEMBER#")
+        assert sorted(f"{item['userId']['S']} {item['role']['S']}" for item in found) == sorted(expected)
+
+
+def test_circles_are_found_by_type_and_the_active_ones_of_a_type(migrator: Any, plan: Path, dynamodb: Any) -> None:
+    migrator("run", plan)
+    types = _column("SELECT DISTINCT type FROM circles WHERE deleted_at IS NULL")
+    live = "SELECT circle_id FROM circles WHERE type = ? AND deleted_at IS NULL"
+    fewer = 0
+    for type_ in types:
+        everyone = _query(dynamodb, "GSI1", f"CIRCLE_TYPE#{type_}")
+        active = _query(dynamodb, "GSI1", f"CIRCLE_TYPE#{type_}", FilterExpression="isActive = :true")
+        assert sorted(_values(everyone, "circleId")) == sorted(_column(live, type_))
+        assert sorted(_values(active, "circleId")) == sorted(_column(f"{live} AND is_active = 1", type_))
+        fewer += len(active) < len(everyone)
+    assert fewer
+
+
+def test_a_story_comes_with_its_comments_in_one_query(migrator: Any, plan: Path, dynamodb: Any) -> None:
+    migrator("run", plan)
+    stories = _column("SELECT story_id FROM stories WHERE deleted_at IS NULL")
+    for story in stories:
+        comments = _column("SELECT comment_id FROM comments WHERE deleted_at IS NULL AND story_id = ?", story)
+        found = _query(dynamodb, "", f"STORY#{story}")
+        expected = {f"COMMENT#{comment}" for comment in comments} | {"METADATA"}
+        assert set(_values(found, "SK")) == expected
 
 
 def test_a_user_is_found_by_email_however_it_was_typed(migrator: Any, plan: Path, dynamodb: Any) -> None:
