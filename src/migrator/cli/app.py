@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 import migrator
-from migrator.cli import commands, files, tables
+from migrator.cli import commands, files, suggest, tables
 from migrator.cli.logs import configure, log_options
 from migrator.cli.outcome import exit_code_of
 
@@ -40,6 +40,7 @@ def app() -> None:
 
 for command in (
     commands.analyze,
+    suggest.suggest,
     commands.check,
     commands.run,
     commands.verify,

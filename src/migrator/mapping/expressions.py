@@ -158,6 +158,8 @@ def constant_key_problem(value: Expression, key_type: KeyType) -> str | None:
 
 def read_source(node: Node) -> SourceSpec:
     """`users`, {query: …, key: […]}, or {table: …, key: […]} for a view whose key nothing declares."""
+    if node.value == "":
+        return SourceSpec(table="")  # SQLite has tables of that name
     if not isinstance(node.value, dict):
         return SourceSpec(table=node.text())
     fields = node.fields(*SOURCE_KEYS)

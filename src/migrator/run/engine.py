@@ -17,6 +17,7 @@ from pathlib import Path
 from migrator.errors import InterruptedRun, MigratorError, RejectLimitError, StoppedError
 from migrator.run.booking import book, book_requests, iter_failed_lines
 from migrator.run.collisions import Loser, Losers
+from migrator.run.forecast import forecast_run
 from migrator.run.history import RunFolder, endpoint_of_environment, new_run, remember_start
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
@@ -29,6 +30,8 @@ from migrator.run.tables import back_up, prepare_tables
 from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
 from migrator.run.workers import StopSignal, map_unordered, pool, stopping_on_signals
+from migrator.target.prices import Prices
+from migrator.target.timeline import Timeline
 
 #: Items of each entity that `verify: sample` compares.
 VERIFY_SAMPLE = 1_000
@@ -44,14 +47,16 @@ def run_plan(
     restart: bool = False,
     progress: bool = False,
     report_file: Path | None = None,
+    prices: Prices | None = None,
 ) -> RunReport:
     """Run the plan and report. Raises UsageError; every other end is in the report.
 
-    `restart` asks for a run from the beginning, which every run is as long as there are no checkpoints.
+    `restart` asks for a run from the beginning, which every run is as long as there are no checkpoints. A dry run
+    forecasts at `prices`, or at those that the package brings.
     """
     folder = new_run(plan)
     with stopping_on_signals(plan.settings.max_duration_s) as stop:
-        run = _Run(plan, folder, stop, dry_run=dry_run, progress=progress)
+        run = _Run(plan, folder, stop, dry_run=dry_run, progress=progress, prices=prices)
         report = run.report_of(lambda: run.execute(entities))
     for path in filter(None, (folder.report, report_file)):
         report.write(path)
@@ -61,17 +66,21 @@ def run_plan(
 class _Run:
     """One execution: what was counted so far."""
 
-    def __init__(self, plan: Plan, folder: RunFolder, stop: StopSignal, *, dry_run: bool, progress: bool) -> None:
+    def __init__(
+        self, plan: Plan, folder: RunFolder, stop: StopSignal, *, dry_run: bool, progress: bool, prices: Prices | None
+    ) -> None:
         self._plan = plan
         self._folder = folder
         self._stop = stop
         self._dry = dry_run
         self._progress = progress
+        self._prices = prices
         self._started = datetime.fromtimestamp(folder.now_s, UTC)  # one moment, which {now: …} means too
         self._clock = time.monotonic()
         self._opened: OpenRun | None = None
         self._entities: dict[int, EntityResult] = {}
         self._requests = Requests()
+        self._timeline = Timeline()
         self._error: MigratorError | None = None
         self._verification: VerifyReport | None = None
 
@@ -182,6 +191,7 @@ class _Run:
         failed.append(iter_failed_lines(entity, result.write))
         self._entities[result.unit_number] = book(entity, result)
         self._requests = book_requests(self._requests, result.write)
+        self._timeline.extend(result.write.timeline)
         self._stop_if_needed(result)
 
     def _stop_if_needed(self, result: SegmentResult) -> None:
@@ -197,22 +207,28 @@ class _Run:
     def _report(self) -> RunReport:
         finished = datetime.now(UTC)
         opened, target = self._opened, self._plan.target
+        region = opened.client().meta.region_name if opened and opened.has_client else target.region
+        entities = tuple(self._entities.values())
         return RunReport(
             run_id=self._folder.run_id,
             plan=self._plan.name,
             started_at=self._started,
             finished_at=finished,
             duration_s=time.monotonic() - self._clock,
-            entities=tuple(self._entities.values()),
+            entities=entities,
             requests=self._requests,
             dry_run=self._dry,
             sources=[(s.path, s.fingerprint) for s in opened.snapshots] if opened else [],
-            region=opened.client().meta.region_name if opened and opened.has_client else target.region,
+            region=region,
             endpoint_url=target.endpoint_url or endpoint_of_environment(),
             tables=list(dict.fromkeys(mapping.table.name for mapping in self._plan.mappings)),
             rejects=str(self._folder.rejects),
             failed=str(self._folder.failed),
             error=RunError.of(self._error) if self._error else None,
+            timeline=self._timeline,
+            forecast=forecast_run(self._plan, entities, region, self._prices)
+            if self._dry and not self._error
+            else None,
             verification=self._verification,
         )
 

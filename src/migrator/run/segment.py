@@ -27,7 +27,7 @@ from migrator.source.rows import WHOLE, Range, Read, Row, iter_rows
 from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
 from migrator.target.outcome import WriteResult
 from migrator.target.session import TargetSettings, create_client
-from migrator.target.wire import write_units
+from migrator.target.wire import index_entry_sizes, write_units
 from migrator.target.writer import Writer
 
 
@@ -106,6 +106,9 @@ class CountingSink:
         self._result.written[tag] += 1
         self._result.bytes += item.size_bytes
         self._result.write_units += write_units(item, self._table)
+        entries = index_entry_sizes(item, self._table)
+        self._result.index_entries += len(entries)
+        self._result.index_bytes += sum(entries)
 
     def close(self) -> WriteResult:
         return self._result

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 
 from migrator.errors import TargetError
 from migrator.mapping.model import Item
+from migrator.target.timeline import Step, Timeline
 
 #: Latencies kept for the quantiles of a report.
 LATENCIES_KEPT = 4_096
@@ -50,21 +52,25 @@ class WriteResult:
     unsent: Counter[Any] = field(default_factory=Counter)
     write_units: float = 0.0
     bytes: int = 0  #: of the written items, by DynamoDB's size rules
+    index_entries: int = 0  #: with index_bytes, of what a dry run would write: for its forecast
+    index_bytes: int = 0
     requests_sent: int = 0
     retried: int = 0  #: requests that carried something a second time
     throttled: int = 0
     unprocessed_items: int = 0
     latencies_ms: list[float] = field(default_factory=list)  #: a sample, of at most LATENCIES_KEPT
+    timeline: Timeline = field(default_factory=Timeline)
     stopped: TargetError | None = None
 
 
 class Tally:
     """A WriteResult that several threads add to."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], wall_clock: Callable[[], float] = time.time) -> None:
         self.result = WriteResult()
         self._lock = threading.Lock()
         self._clock = clock
+        self._wall_clock = wall_clock
         self._answers = 0
         # Sampling decides about figures only, so it may as well be repeatable.
         self._random = random.Random(0)
@@ -79,18 +85,22 @@ class Tally:
         with self._lock:
             self.result.write_units += write_units
             self.result.unprocessed_items += unprocessed
+            self._note(Step(write_units=write_units, throttled=int(unprocessed > 0)))
             self._sample(latency_ms)
 
     def throttled(self) -> None:
         with self._lock:
             self.result.throttled += 1
+            self._note(Step(throttled=1))
 
     def written(self, entries: Iterable[Entry]) -> None:
         with self._lock:
-            for entry in entries:
+            written = list(entries)
+            for entry in written:
                 self.result.written[entry.tag] += 1
                 self.result.bytes += entry.item.size_bytes
                 self.last_progress = self._clock()
+            self._note(Step(items=len(written)))
 
     def skipped(self, entries: Iterable[Entry]) -> None:
         with self._lock:
@@ -110,6 +120,9 @@ class Tally:
         """The first reason is the one that is told."""
         with self._lock:
             self.result.stopped = self.result.stopped or error
+
+    def _note(self, step: Step) -> None:
+        self.result.timeline.add(self._wall_clock(), step)
 
     def _sample(self, latency_ms: float) -> None:
         """Reservoir sampling (Vitter's algorithm R): each answer is kept with equal chance."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,12 +64,18 @@ def write_units(item: Item, table: TableDefinition) -> float:
     >>> write_units(Item({"PK": {"S": "a"}}, {}, 1_025), TableDefinition("orders", KeyAttribute("PK")))
     2.0
     """
-    indexes = (
-        _started(_projected_bytes(item, index, table))
-        for index in table.indexes
-        if all(key.name in item.attributes for key in index.key_attributes)
-    )
-    return float(_started(item.size_bytes) + sum(indexes))
+    small = item.size_bytes <= WRITE_UNIT_BYTES  # so is every projection of it: no need to measure them
+    sizes = (item.size_bytes if small else _projected_bytes(item, index, table) for index in _entered(item, table))
+    return float(_started(item.size_bytes) + sum(map(_started, sizes)))
+
+
+def index_entry_sizes(item: Item, table: TableDefinition) -> list[int]:
+    """Bytes of the item's entry in each index that it enters."""
+    return [_projected_bytes(item, index, table) for index in _entered(item, table)]
+
+
+def _entered(item: Item, table: TableDefinition) -> Iterator[IndexDefinition]:
+    return (index for index in table.indexes if all(key.name in item.attributes for key in index.key_attributes))
 
 
 def _started(size_bytes: int) -> int:
@@ -77,7 +83,7 @@ def _started(size_bytes: int) -> int:
 
 
 def _projected_bytes(item: Item, index: IndexDefinition, table: TableDefinition) -> int:
-    if index.projection == "ALL" or item.size_bytes <= WRITE_UNIT_BYTES:
+    if index.projection == "ALL":
         return item.size_bytes
     keys = (key.name for key in (*table.key_attributes, *index.key_attributes))
     projected = {*keys, *index.included}

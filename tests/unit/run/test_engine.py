@@ -283,7 +283,7 @@ def test_the_report_has_the_keys_of_its_contract_and_is_kept(shop: Shop) -> None
     assert json.loads((shop.folder / "state/shop/runs" / report.run_id / "report.json").read_text()) == document
     assert " ".join(document) == (
         "run_id version plan status exit_code dry_run resumed started_at finished_at duration_s"
-        " source target entities totals requests rejects failed error"
+        " source target entities totals requests rejects failed error timeline"
     )
     assert [set(file) for file in document["source"]] == [{"path", "snapshot"}]
     assert document["target"] == {"region": "us-east-1", "endpoint_url": shop.url, "tables": [shop.table]}
