@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import migrator
 from migrator.cli import commands, files, tables
 from migrator.cli.logs import configure, log_options
 from migrator.cli.outcome import exit_code_of
+from migrator.cli.streams import prepare_streams
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -62,9 +62,6 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # File names and texts hold anything; a terminal that cannot show a letter must not end a migration.
-            stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
     signal.signal(signal.SIGTERM, _end_on_sigterm)
     sys.exit(run_command(sys.argv[1:]))

@@ -116,7 +116,11 @@ class OpenRun:
             entities={entity.number: entity.name for entity in self.entities},
             key_columns={e.number: u.read.relation.key for e in self.entities for u in e.units if u.read},
             tables=self.tables,
+            files=dict(self._files()) if len(self.snapshots) > 1 else {},
         )
+
+    def _files(self) -> Iterator[tuple[int, str]]:
+        return ((s.number, s.unit.snapshot.path) for s in self.segments if s.unit.snapshot)
 
     def losers(self, store: DigestStore) -> Losers:
         return find_losers(store, self.labels())
@@ -139,12 +143,17 @@ def _count_repeats(unit: Unit) -> int:
 
 @contextmanager
 def open_run(
-    plan: Plan, entities: Sequence[str] = (), *, now_s: int | None = None, integrity: bool = False
+    plan: Plan,
+    entities: Sequence[str] = (),
+    *,
+    now_s: int | None = None,
+    integrity: bool = False,
+    reads_rows: bool = True,
 ) -> Iterator[OpenRun]:
     """Open the sources and fit the mappings to them.
 
     `entities` narrows the run to these names; `now_s` is the run's start, for `{now: …}`; with `integrity` each
-    file passes SQLite's integrity check first.
+    file passes SQLite's integrity check first. With `reads_rows` the sources' writers neither wait nor are seen.
     Raises SourceError, and DocumentError with all that does not fit.
     """
     scratch = Path(tempfile.mkdtemp(prefix="migrator-", dir=_state_dir(plan)))
@@ -152,7 +161,7 @@ def open_run(
         snapshots = []
         with ExitStack() as stack:
             for path in plan.sources:
-                snapshots.append(take_snapshot(path, scratch))
+                snapshots.append(take_snapshot(path, scratch, outlives_writers=reads_rows))
                 stack.callback(release, snapshots[-1])
                 if integrity:
                     _check_integrity(snapshots[-1])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shor
 from migrator.run.rejects import RejectLine, reject_line
 from migrator.run.workers import WORKER
 from migrator.source.rows import WHOLE, Range, Read, Row, iter_rows
-from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
+from migrator.source.snapshot import Snapshot, check_unchanged, connect
 from migrator.target.outcome import WriteResult
 from migrator.target.session import TargetSettings, create_client
 from migrator.target.wire import write_units
@@ -131,12 +130,9 @@ def iter_outcomes(segment: Segment) -> Iterator[RowOutcome]:
             yield RowOutcome(position, Row(()), Rendered([(0, item)]))
         return
     renderer = EntityRenderer(unit.entity, unit.read, unit.table, unit.context, validate=unit.validate)
-    try:
-        with connect(unit.snapshot) as connection:
-            for position, row in enumerate(iter_rows(connection, unit.read, segment.part)):
-                yield RowOutcome(position, row, _render(renderer, unit, row))
-    except sqlite3.Error as error:
-        raise to_source_error(error, unit.snapshot.path) from error
+    with connect(unit.snapshot) as connection:
+        for position, row in enumerate(iter_rows(connection, unit.read, segment.part)):
+            yield RowOutcome(position, row, _render(renderer, unit, row))
     check_unchanged(unit.snapshot)
 
 

@@ -22,8 +22,6 @@ from sqlalchemy.engine import Connection
 from migrator.source.relation import Relation, quote
 from migrator.source.text import InvalidText, SqliteValue
 
-FETCH_ROWS = 500
-
 
 @dataclass(frozen=True, slots=True)
 class ChildRead:
@@ -77,11 +75,12 @@ def iter_ranges(connection: Connection, relation: Relation, rows: int) -> Iterat
         yield WHOLE
         return
     names = ", ".join(map(quote, walked))
-    step = f"SELECT {names} FROM {relation.from_sql} {{}} ORDER BY {names} LIMIT 1 OFFSET {rows - 1}"
+    order = f"ORDER BY {names} LIMIT 1 OFFSET {rows - 1}"
     low: tuple[SqliteValue, ...] | None = None
     while True:
-        where = f"WHERE ({names}) > ({_marks(low)})" if low else ""
-        found = connection.exec_driver_sql(step.format(where), low or ()).fetchone()
+        where = f"WHERE ({names}) > ({_marks(low)}) " if low else ""
+        step = f"SELECT {names} FROM {relation.from_sql} {where}{order}"
+        found = connection.exec_driver_sql(step, low or ()).fetchone()
         if found is None:
             yield Range(low, None)
             return
@@ -228,8 +227,7 @@ def _select(levels: list[_Level], wanted: tuple[str, ...]) -> tuple[str, tuple[S
 def _fetch(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> Iterator[tuple[SqliteValue, ...]]:
     cursor = connection.connection.cursor()
     cursor.execute(sql, parameters)
-    while rows := cursor.fetchmany(FETCH_ROWS):
-        yield from rows
+    yield from iter(cursor.fetchone, None)  # one by one: a handful of rows may fill the memory
 
 
 class _ChildStream:
