@@ -19,11 +19,11 @@ def book(entity: EntityResult, result: SegmentResult) -> EntityResult:
         read=entity.read + result.read,
         rendered_rows=entity.rendered_rows + result.rendered_rows,
         items=entity.items + result.items,
-        written=entity.written + write.written.total(),
-        skipped=entity.skipped + result.skipped + write.skipped.total(),
+        written=entity.written + write.written,
+        skipped=entity.skipped + result.skipped + write.skipped,
         rejected=entity.rejected + len(result.rejects),
         failed=entity.failed + len(write.failed),
-        unsent=entity.unsent + write.unsent.total(),
+        unsent=entity.unsent + write.unsent,
         warnings=entity.warnings + result.warnings,
         bytes=entity.bytes + write.bytes,
         write_units=entity.write_units + write.write_units,
@@ -51,5 +51,4 @@ def _thinned(latencies_ms: list[float]) -> list[float]:
 def iter_failed_lines(entity: EntityResult, write: WriteResult) -> Iterator[FailedLine]:
     """The failed items of a segment as lines of the failed file."""
     for failed in write.failed:
-        item = failed.item
-        yield FailedLine(entity.entity, entity.table, item.key, item.attributes, failed.code, failed.message)
+        yield FailedLine(entity.entity, entity.table, failed.key, failed.attributes, failed.code, failed.message)

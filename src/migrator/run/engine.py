@@ -6,13 +6,16 @@ it is written on every way out but a usage error.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from migrator.errors import InterruptedRun, MigratorError, RejectLimitError, StoppedError
 from migrator.run.booking import book, book_requests, iter_failed_lines
@@ -24,16 +27,23 @@ from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.rejects import FailedFile, RejectFile
 from migrator.run.report import EntityResult, Requests, RunError, RunReport, check_accounts
-from migrator.run.segment import Segment, SegmentResult, WriteOptions, write_segment
+from migrator.run.segment import Segment, SegmentResult
 from migrator.run.tables import back_up, prepare_tables
 from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
-from migrator.run.workers import StopSignal, map_unordered, pool, stopping_on_signals
+from migrator.run.workers import Workers, working
+from migrator.run.writing import WriteOptions, write_segment
+from migrator.target.backoff import RetryPolicy
+from migrator.target.endpoint import resolve_endpoint
+from migrator.target.governor import governors, write_capacity
+from migrator.target.tablefound import describe
 
 #: Items of each entity that `verify: sample` compares.
 VERIFY_SAMPLE = 1_000
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def run_plan(
@@ -50,8 +60,10 @@ def run_plan(
     `restart` asks for a run from the beginning, which every run is as long as there are no checkpoints.
     """
     folder = new_run(plan)
-    with stopping_on_signals(plan.settings.max_duration_s) as stop:
-        run = _Run(plan, folder, stop, dry_run=dry_run, progress=progress)
+    tables = [mapping.table.name for mapping in plan.mappings]
+    pacing = partial(governors, plan.settings.write_rate, tables)
+    with working(plan.settings.parallelism, pacing=pacing, max_duration_s=plan.settings.max_duration_s) as workers:
+        run = _Run(plan, folder, workers, dry_run=dry_run, progress=progress)
         report = run.report_of(lambda: run.execute(entities))
     for path in filter(None, (folder.report, report_file)):
         report.write(path)
@@ -61,10 +73,11 @@ def run_plan(
 class _Run:
     """One execution: what was counted so far."""
 
-    def __init__(self, plan: Plan, folder: RunFolder, stop: StopSignal, *, dry_run: bool, progress: bool) -> None:
+    def __init__(self, plan: Plan, folder: RunFolder, workers: Workers, *, dry_run: bool, progress: bool) -> None:
         self._plan = plan
         self._folder = folder
-        self._stop = stop
+        self._workers = workers
+        self._stop = workers.stop
         self._dry = dry_run
         self._progress = progress
         self._started = datetime.now(UTC)
@@ -117,51 +130,54 @@ class _Run:
             back_up(opened, self._plan, self._started)
         for number, repeats in opened.iter_repeats():
             self._entities[number] = replace(self._entities[number], warnings=repeats)
-        with opened.proof(self._stop) as losers:
+        with opened.proof(self._workers) as losers:
             self._write_all(opened, losers)
         if self._plan.settings.verify != "none" and not self._dry and not self._stop.flag.is_set():
             self._verify(opened)
 
     def _verify(self, opened: OpenRun) -> None:
         sample = VERIFY_SAMPLE if self._plan.settings.verify == "sample" else None
-        self._verification = verify_opened(opened, self._stop, sample=sample, progress=self._progress)
+        self._verification = verify_opened(opened, self._workers, sample=sample, progress=self._progress)
 
     def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
         if not self._dry:
             remember_start(self._plan, self._folder)
-        workers = opened.workers()
-        options = self._options(workers)
+            self._set_paces(opened)
+        options = self._options(opened)
         with (
-            pool(workers, self._stop) as executor,
             RejectFile(self._folder.rejects) as rejects,
             FailedFile(self._folder.failed) as failed,
             progress_bar("written" if not self._dry else "rendered", shown=self._progress) as bar,
         ):
             tasks = self._tasks(opened, losers, options)
-            for result in map_unordered(executor, write_segment, tasks, workers * 2):
+            for result in self._workers.map(write_segment, tasks):
                 self._settle(result, rejects, failed)
                 bar.update(result.read)
 
     def _tasks(
         self, opened: OpenRun, losers: Losers | None, options: WriteOptions
     ) -> Iterator[tuple[Segment, dict[int, Loser], WriteOptions, int | None]]:
-        for segment in opened.segments:
+        for segment in spread(opened.segments):
             if self._stop.flag.is_set():
                 return
             lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
             yield segment, lost, options, self._reject_room()
 
-    def _options(self, workers: int) -> WriteOptions:
-        settings = self._plan.settings
+    def _options(self, opened: OpenRun) -> WriteOptions:
+        settings, target = self._plan.settings, self._plan.target
         return WriteOptions(
-            target=self._plan.target,
-            dry=self._dry,
+            target=target,
+            endpoint=None if self._dry else resolve_endpoint(target, opened.client()),
             on_existing=settings.on_existing,
             batch_size=settings.batch_size,
-            max_attempts=settings.max_attempts,
-            give_up_after_s=settings.give_up_after_s,
-            write_rate=settings.write_rate / workers if settings.write_rate else None,
+            policy=RetryPolicy(settings.max_attempts, settings.give_up_after_s),
         )
+
+    def _set_paces(self, opened: OpenRun) -> None:
+        """Each table begins at what it says that it takes."""
+        for table in opened.tables.values():
+            description = describe(opened.client(), table.name) or {}
+            self._workers.governors[table.name].begin_at(write_capacity(description))
 
     def _reject_limit(self) -> int | None:
         settings = self._plan.settings
@@ -215,6 +231,16 @@ class _Run:
             error=RunError.of(self._error) if self._error else None,
             verification=self._verification,
         )
+
+
+def spread(segments: Sequence[T], places: int = 16) -> Iterator[T]:
+    """The segments, from so many places in turn: neighbours may all give items of one partition.
+
+    >>> list(spread(range(7), places=3))
+    [0, 3, 6, 1, 4, 2, 5]
+    """
+    stride = -(-len(segments) // places)
+    return itertools.chain.from_iterable(segments[start::stride] for start in range(stride))
 
 
 def _too_many_rejects(on_reject: str, rejected: int, limit: int, path: Path) -> RejectLimitError:

@@ -23,7 +23,7 @@ from migrator.run.digests import DigestStore
 from migrator.run.plan import Plan
 from migrator.run.records import ItemRecord, Labels
 from migrator.run.segment import Segment, Unit, prove_segment
-from migrator.run.workers import StopSignal, map_unordered, pool
+from migrator.run.workers import Workers
 from migrator.source.integrity import check_integrity
 from migrator.source.relation import quote
 from migrator.source.rows import iter_ranges
@@ -61,9 +61,6 @@ class OpenRun:
         """The work, in order: cut on first use, since cutting walks the keys of every table."""
         return list(self._cut())
 
-    def workers(self) -> int:
-        return max(1, min(self.plan.settings.parallelism, len(self.segments)))
-
     def _cut(self) -> Iterator[Segment]:
         numbers = itertools.count()
         for unit in (unit for entity in self.entities for unit in entity.units):
@@ -81,25 +78,23 @@ class OpenRun:
         )
 
     def render_all(
-        self, stop: StopSignal, progress: Callable[[int], object] | None = None
+        self, workers: Workers, progress: Callable[[int], object] | None = None
     ) -> Iterator[list[ItemRecord]]:
         """Records of every item of every row that is not rejected for itself."""
-        workers = self.workers()
-        with pool(workers, stop) as executor:
-            tasks = ((segment,) for segment in self.segments if not stop.flag.is_set())
-            for result in map_unordered(executor, prove_segment, tasks, workers * 2):
-                if progress:
-                    progress(result.read)
-                yield result.records
+        tasks = ((segment,) for segment in self.segments if not workers.stop.flag.is_set())
+        for result in workers.map(prove_segment, tasks):
+            if progress:
+                progress(result.read)
+            yield result.records
 
     @contextmanager
-    def proof(self, stop: StopSignal) -> Iterator[Losers | None]:
+    def proof(self, workers: Workers) -> Iterator[Losers | None]:
         """Which rows lose their key to an earlier one; None where the schema proves that none can."""
         if not self.needs_proof():
             yield None
             return
         with DigestStore(self.scratch / "proof.sqlite") as store:
-            for records in self.render_all(stop):
+            for records in self.render_all(workers):
                 store.add(records)
             yield self.losers(store)
 

@@ -1,7 +1,7 @@
-"""What a worker is given, does and hands back.
+"""What a worker is given, how it renders that, and what it hands back.
 
 A Segment says all that a worker needs and pickles; a SegmentResult brings back counts, rejects and records.
-Workers write no state: that is the coordinator's. This is the one place where a row's rejection is caught.
+Workers write no state: that is the coordinator's.
 """
 
 from __future__ import annotations
@@ -9,26 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Literal, Protocol
 
 from migrator.errors import RowRejected, SourceError
 from migrator.mapping.canonical import digest, key_text
 from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
 from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
-from migrator.run.collisions import Loser
 from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
 from migrator.run.rejects import RejectLine, reject_line
 from migrator.run.workers import WORKER
-from migrator.source.rows import WHOLE, Range, Read, Row, iter_rows
+from migrator.source.read import WHOLE, Range, Read
+from migrator.source.rows import Row, iter_rows
 from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
 from migrator.target.outcome import WriteResult
-from migrator.target.session import TargetSettings, create_client
-from migrator.target.wire import write_units
-from migrator.target.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +51,6 @@ class Segment:
     part: Range = WHOLE
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
-    """How a worker writes. `dry` renders, checks and counts, and sends nothing."""
-
-    target: TargetSettings
-    dry: bool
-    on_existing: Literal["replace", "skip", "error"]
-    batch_size: int
-    max_attempts: int
-    give_up_after_s: float
-    write_rate: float | None  #: this worker's share
-
-
 @dataclass(slots=True)
 class SegmentResult:
     """What became of a segment, or of the part of it that was reached before a stop."""
@@ -85,30 +66,6 @@ class SegmentResult:
     write: WriteResult = field(default_factory=WriteResult)
     duration_s: float = 0.0
     error: SourceError | None = None  #: what ended it early
-
-
-class Sink(Protocol):
-    """Where a segment's items go."""
-
-    def put(self, item: Item, tag: Any) -> None: ...
-
-    def close(self) -> WriteResult: ...
-
-
-class CountingSink:
-    """The dry run's sink: every item counts as one that would be written."""
-
-    def __init__(self, table: TableDefinition) -> None:
-        self._table = table
-        self._result = WriteResult()
-
-    def put(self, item: Item, tag: Any) -> None:
-        self._result.written[tag] += 1
-        self._result.bytes += item.size_bytes
-        self._result.write_units += write_units(item, self._table)
-
-    def close(self) -> WriteResult:
-        return self._result
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,69 +185,3 @@ def _unique_records(segment: Segment, outcome: RowOutcome) -> Iterator[ItemRecor
 def _expires(attributes: Attributes, table: TableDefinition) -> int | None:
     value = attributes.get(table.time_to_live or "", {}).get("N")
     return int(float(value)) if value is not None else None
-
-
-def write_segment(
-    segment: Segment, losers: Mapping[int, Loser], options: WriteOptions, reject_limit: int | None
-) -> SegmentResult:
-    """Render and write (or, in a dry run, count) the segment.
-
-    `losers` are the rows whose keys an earlier row has. Stops on the way when the run is stopped, when the
-    target refuses to go on, or after more than `reject_limit` rejects.
-    """
-    result = SegmentResult(segment.unit.number)
-    started = time.monotonic()
-    stop = WORKER.is_stopped
-    sink = _sink(segment.unit.table, options, stop)
-    try:
-        for outcome in iter_outcomes(segment):
-            if stop() or (reject_limit is not None and len(result.rejects) > reject_limit):
-                break
-            _account(result, segment, outcome, losers.get(outcome.position), sink)
-    except SourceError as error:
-        # What was read before counts; the coordinator decides what it means for the run.
-        result.error = error
-    finally:
-        result.write = sink.close()
-    result.duration_s = time.monotonic() - started
-    return result
-
-
-def _account(result: SegmentResult, segment: Segment, outcome: RowOutcome, loser: Loser | None, sink: Sink) -> None:
-    # Fixed items come of no row.
-    result.read += segment.unit.entity is not None
-    rendered = outcome.result
-    if isinstance(rendered, Rendered) and loser is not None and loser.reject is not None:
-        rendered = reject_row(segment.unit, outcome.row, RowRejected(*loser.reject))
-    if isinstance(rendered, RejectLine):
-        result.rejects.append(rendered)
-        return
-    result.rendered_rows += segment.unit.entity is not None
-    result.warnings += rendered.warnings
-    result.items += len(rendered.items)
-    for position, item in rendered.items:
-        if loser is not None and position in loser.skipped:
-            result.skipped += 1
-        else:
-            sink.put(item, segment.unit.name)
-
-
-@lru_cache(maxsize=4)
-def _client(settings: TargetSettings) -> Any:
-    return create_client(settings)
-
-
-def _sink(table: TableDefinition, options: WriteOptions, stop: Callable[[], bool]) -> Sink:
-    if options.dry:
-        return CountingSink(table)
-    return Writer(
-        _client(options.target),
-        table,
-        on_existing=options.on_existing,
-        batch_size=options.batch_size,
-        connections=options.target.connections,
-        max_attempts=options.max_attempts,
-        give_up_after_s=options.give_up_after_s,
-        write_rate=options.write_rate,
-        stop=stop,
-    )

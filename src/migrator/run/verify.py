@@ -36,7 +36,7 @@ from migrator.run.scan import FOREIGN, Ask, Fits, get_items, scan_in_parallel
 from migrator.run.segment import iter_outcomes
 from migrator.run.tables import refuse_mismatch
 from migrator.run.verify_report import AttributeDifference, EntityComparison, ItemDifference, VerifyReport
-from migrator.run.workers import StopSignal, stopping_on_signals
+from migrator.run.workers import Workers, working
 from migrator.target.backoff import RetryPolicy, ask
 from migrator.target.table import describe
 
@@ -60,8 +60,8 @@ def verify_plan(
     Raises SourceError, TargetError, and InterruptedRun on a signal.
     """
     # All entities are rendered even where few are asked for: another entity's item may hold a key, or fit a template.
-    with stopping_on_signals() as stop, open_run(plan, now_s=last_start(plan)) as opened:
-        report = verify_opened(opened, stop, entities=entities, sample=sample, progress=progress, clock=clock)
+    with working(plan.settings.parallelism) as workers, open_run(plan, now_s=last_start(plan)) as opened:
+        report = verify_opened(opened, workers, entities=entities, sample=sample, progress=progress, clock=clock)
     if report_file is not None:
         write_json(report_file, report.to_json())
     return report
@@ -69,7 +69,7 @@ def verify_plan(
 
 def verify_opened(
     opened: OpenRun,
-    stop: StopSignal,
+    workers: Workers,
     *,
     entities: Sequence[str] = (),
     sample: int | None = None,
@@ -77,17 +77,17 @@ def verify_opened(
     clock: Callable[[], float] = time.time,
 ) -> VerifyReport:
     """Compare what is open already."""
-    return _Verification(opened, entities, stop, progress=progress).report(sample, clock)
+    return _Verification(opened, entities, workers, progress=progress).report(sample, clock)
 
 
 class _Verification:
     """One verification under way."""
 
-    def __init__(self, opened: OpenRun, names: Sequence[str], stop: StopSignal, *, progress: bool) -> None:
+    def __init__(self, opened: OpenRun, names: Sequence[str], workers: Workers, *, progress: bool) -> None:
         self._opened = opened
         self._selected = {e.number: e for e in opened.entities if not names or e.name in names}
         self._tables = {e.table_number: e.table for e in self._selected.values()}
-        self._stop = stop
+        self._workers = workers
         self._progress = progress
         self._ask = _ask(opened.plan.settings)
 
@@ -117,7 +117,7 @@ class _Verification:
     def _render(self, store: DigestStore) -> None:
         """What the table is to hold: every row's items, less those that lost their key to an earlier row."""
         with progress_bar("rendered", shown=self._progress) as bar:
-            for records in self._opened.render_all(self._stop, bar.update):
+            for records in self._opened.render_all(self._workers, bar.update):
                 self._check_stop()
                 store.add(records)
         self._check_stop()
@@ -145,8 +145,8 @@ class _Verification:
                 actual.add(number, [(key, digest(item), FOREIGN) for key, item in items])
 
     def _check_stop(self) -> None:
-        if self._stop.signal_number:
-            raise InterruptedRun(self._stop.signal_number)
+        if self._workers.stop.signal_number:
+            raise InterruptedRun(self._workers.stop.signal_number)
 
     def _counts(
         self, comparison: Comparison, expected: dict[int, int], compared: dict[int, int]
