@@ -112,6 +112,7 @@ class Door:
         self.writes: Counter[WrittenKey] = Counter()
         self.deletes: Counter[WrittenKey] = Counter()
         self._credentials = credentials
+        self._engine: Forward = self._send
         self._tables: dict[str, Table] = {}
         self._lock = threading.Lock()
         self._server = _Server(self)
@@ -145,6 +146,10 @@ class Door:
             for counter in (self.requests, self.writes, self.deletes):
                 counter.clear()
 
+    def keeps(self, settings: Fault) -> None:
+        """Let `settings` (of `door_keeps`) answer in the engine's place: behind the rules, and behind all faults."""
+        self._engine = _behind(settings, self._send)
+
     # ---- one request
 
     def answer(self, request: Request) -> Reply:
@@ -164,7 +169,7 @@ class Door:
             if refused.status == 413:
                 return Reply(413, b"")
             return Reply.error(refused.kind, refused.message, refused.status)
-        reply = self._send(request)
+        reply = self._engine(request)
         if reply.status == 200:
             self._note(request, reply)
         return reply

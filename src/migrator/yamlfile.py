@@ -37,10 +37,29 @@ _CORE = "tag:yaml.org,2002:"
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<or>:-(?P<default>[^}]*))?\})?")
 
 
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A ${VAR} in a text, with the value that was filled in."""
+
+    name: str
+    value: str
+
+
+#: Text as it was written, with its variables: literals and variables in turn.
+Written = tuple[str | Variable, ...]
+
+
 class Filled(str):
     """Text into which a variable was filled: it may stand where a number or true and false are wanted."""
 
-    __slots__ = ()
+    __slots__ = ("written",)
+    written: Written
+
+    @classmethod
+    def of(cls, written: Written) -> Filled:
+        filled = cls("".join(part if isinstance(part, str) else part.value for part in written))
+        filled.written = written
+        return filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,22 +250,27 @@ class _Walk:
         if "${" not in text:
             return text
 
-        def replacement(match: re.Match[str]) -> str:
-            if match[0] == "$${":
-                return "${"
-            name, default = match["name"], match["default"]
-            if name is None:
-                self._problem(node, path, f'"${{" in {text!r} starts no variable', _VARIABLE_HINT)
-                return ""
-            # As in a shell, :- stands for a variable that is empty, too.
-            value = self.environ.get(name) or default if match["or"] else self.environ.get(name)
-            if value is None:
-                hint = f"set it, or give a default: ${{{name}:-…}};  $${{ is a literal ${{"
-                self._problem(node, path, f"the environment variable {name} is not set", hint)
-                return ""
-            return value
+        written: list[str | Variable] = []
+        end = 0
+        for match in _VARIABLE.finditer(text):
+            written += [text[end : match.start()], self._variable(node, path, match)]
+            end = match.end()
+        return Filled.of((*written, text[end:]))
 
-        return Filled(_VARIABLE.sub(replacement, text))
+    def _variable(self, node: yaml.ScalarNode, path: str, match: re.Match[str]) -> str | Variable:
+        if match[0] == "$${":
+            return "${"
+        name, default = match["name"], match["default"]
+        if name is None:
+            self._problem(node, path, f'"${{" in {node.value!r} starts no variable', _VARIABLE_HINT)
+            return ""
+        # As in a shell, :- stands for a variable that is empty, too.
+        value = self.environ.get(name) or default if match["or"] else self.environ.get(name)
+        if value is None:
+            hint = f"set it, or give a default: ${{{name}:-…}};  $${{ is a literal ${{"
+            self._problem(node, path, f"the environment variable {name} is not set", hint)
+            return ""
+        return Variable(name, value)
 
     def _problem(self, node: yaml.Node, path: str, message: str, *hints: str) -> None:
         self.problems.append(Problem(self.file, path, message, hints, line=node.start_mark.line + 1))

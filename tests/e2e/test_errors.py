@@ -467,7 +467,7 @@ def test_verify_finds_what_is_not_as_the_source_says(migrator: Any, project: Pro
     assert outcome.exit_code == 4
     assert said(outcome.stderr) == ""
     assert outcome.stdout.startswith("verify of plan shop: 1 difference\n")
-    assert outcome.stdout.endswith(f"\ndifferences:\n{DIFFERENCES[kind]}")
+    assert outcome.stdout.endswith(f"\ndifferences:\n{DIFFERENCES[kind]}\naccess patterns: 0 of 0 agree\n")
 
 
 @pytest.mark.parametrize("command", ["check", "table check"])

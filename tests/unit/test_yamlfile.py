@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from migrator.errors import DocumentError
-from migrator.yamlfile import load_yaml
+from migrator.yamlfile import Variable, load_yaml
 
 
 @pytest.fixture
@@ -109,6 +109,11 @@ def test_a_byte_order_mark_is_not_part_of_the_text(load):
 )
 def test_variables_are_filled_in_after_parsing(load, text, expected):
     assert load(f"key: '{text}'", {"NAME": "shop", "EMPTY": "", "COUNT": "5"})["key"] == expected
+
+
+def test_filled_text_keeps_how_it_was_written(load):
+    written = load("key: a-${X}-$${Y}-${Z:-z}", {"X": "x"})["key"].written
+    assert [part for part in written if part] == ["a-", Variable("X", "x"), "-", "${", "Y}-", Variable("Z", "z")]
 
 
 def test_a_variable_cannot_change_the_structure(load):

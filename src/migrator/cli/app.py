@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 import migrator
-from migrator.cli import commands, tables
+from migrator.cli import commands, files, tables
 from migrator.cli.logs import configure, log_options
 from migrator.cli.outcome import exit_code_of
 
@@ -48,6 +48,7 @@ for command in (
     commands.run,
     commands.verify,
     tables.table,
+    files.dump,
     commands.local,
 ):
     app.add_command(command)

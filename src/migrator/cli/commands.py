@@ -103,7 +103,8 @@ def run(
 def verify(plan_path: Path, sample: int | None, entities: tuple[str, ...], report: Path | None, local: bool) -> int:
     """Render every source row again and compare it with the table, both ways.
 
-    Reports items that are missing, extra or different. Exit code 4 means that there are differences.
+    Reports items that are missing, extra or different. Then asks the mapping's access patterns of table and source,
+    and tells which of them agree. Exit code 4 means that there are differences, or that a pattern does not agree.
     """
     from migrator.run.verify import verify_plan
 

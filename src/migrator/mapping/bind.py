@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Literal
 
 from sqlalchemy.engine import Connection
 
 from migrator.errors import DocumentError, Problem, known_names
+from migrator.mapping.bind_patterns import bind_pattern
+from migrator.mapping.hints import hint_of
 from migrator.mapping.model import (
+    AccessPattern,
     Children,
     ColumnValue,
     Entity,
@@ -28,18 +30,10 @@ from migrator.mapping.model import (
 )
 from migrator.mapping.reads import column_names
 from migrator.source.compiles import Clause, clause_problem, missing_column, query_problem
-from migrator.source.relation import Relation, query_relation, table_relation
+from migrator.source.relation import Relation, as_subquery, query_relation, table_relation
 from migrator.source.schema import Schema
 from migrator.yamlfile import join
 
-Hint = Literal["", "bool", "json", "number"]
-_HINTS: dict[str, Hint] = {
-    "BOOLEAN": "bool",
-    "BOOL": "bool",
-    "JSON": "json",
-    "DECIMAL": "number",
-    "NUMERIC": "number",
-}
 _CLAUSE_NAMES: dict[Clause, str] = {"where": "condition", "condition": "condition", "order_by": "order"}
 
 
@@ -47,9 +41,10 @@ def bind(mapping: Mapping, schema: Schema, connection: Connection) -> Mapping:
     """The mapping with the source's own names. Raises DocumentError with all that does not fit."""
     binder = _Binder(mapping.file, schema, connection, [])
     entities = tuple(binder.entity(entity, f"entities.{entity.name}") for entity in mapping.entities)
+    patterns = tuple(binder.pattern(pattern) for pattern in mapping.access_patterns)
     if binder.problems:
         raise DocumentError(binder.problems)
-    return replace(mapping, entities=entities)
+    return replace(mapping, entities=entities, access_patterns=patterns)
 
 
 def relation_of(spec: SourceSpec, schema: Schema, connection: Connection) -> Relation:
@@ -74,6 +69,7 @@ class _Binder:
     schema: Schema
     connection: Connection
     problems: list[Problem]
+    relations: dict[str, Relation] = field(default_factory=dict)  #: of the entities that have one, by name
 
     def note(self, path: str, message: str, *hints: str) -> None:
         self.problems.append(Problem(self.file, path, message, hints))
@@ -90,7 +86,7 @@ class _Binder:
         return bound, relation_of(bound, self.schema, self.connection)
 
     def _query(self, spec: SourceSpec, path: str) -> Relation | None:
-        query = f"SELECT * FROM ({(spec.query or '').strip().rstrip(';')}\n)"
+        query = f"SELECT * FROM {as_subquery(spec.query or '')}"
         if problem := query_problem(self.connection, query):
             self.note(join(path, "query"), f"SQLite refuses the query: {problem}")
             return None
@@ -119,7 +115,7 @@ class _Binder:
         hints = [known_names("columns", [c.name for c in relation.columns], name)]
         if relation.rowid and name.lower() in ("rowid", "oid", "_rowid_"):
             hints.append("the rowid is written @rowid")
-        self.note(path, f'column "{name}" is not in {_called(relation)}', *hints)
+        self.note(path, f'column "{name}" is not in {relation.label}', *hints)
         return name
 
     def clause(self, text: str | None, clause: Clause, relation: Relation, path: str) -> None:
@@ -140,6 +136,7 @@ class _Binder:
         if found is None:
             return entity
         source, relation = found
+        self.relations[entity.name] = relation
         self.clause(entity.where, "where", relation, join(path, "where"))
         excepted = tuple(
             self.column(name, relation, f"{path}.columns.except[{n}]") for n, name in enumerate(entity.except_columns)
@@ -178,7 +175,7 @@ class _Binder:
             if column.name in keys or column.name in taken or not column.name:
                 self._clash(column.name, "a key" if column.name in keys else "an attribute", path)
             else:
-                rest.append((column.name, ColumnValue(column.name, hint=_hint(column.declared_type))))
+                rest.append((column.name, ColumnValue(column.name, hint=hint_of(column.declared_type))))
         return replace(item, rest=tuple(rest))
 
     def _clash(self, name: str, what: str, path: str) -> None:
@@ -193,6 +190,16 @@ class _Binder:
             f"map it under another name (attributes: {{other: {column}}})"
             f" or leave it out (columns: {{except: [{member}]}})",
         )
+
+    def pattern(self, pattern: AccessPattern) -> AccessPattern:
+        relation = self.relations.get(pattern.entity)
+        if relation is None:
+            return pattern
+        path = f"access_patterns.{pattern.name}"
+        bound, misfits = bind_pattern(pattern, relation, self.connection)
+        for misfit in misfits:
+            self.note(join(path, misfit.at), misfit.message, *misfit.hints)
+        return bound
 
     # ---- expressions
 
@@ -223,11 +230,11 @@ class _Binder:
     def column_value(self, value: ColumnValue, relation: Relation, path: str, *, hinted: bool = False) -> ColumnValue:
         if value.builtin:
             if value.column == "rowid" and relation.rowid is None:
-                self.note(path, f"@rowid: {_called(relation)} has no rowid")
+                self.note(path, f"@rowid: {relation.label} has no rowid")
             return value
         name = self.column(value.column, relation, path)
         column = relation.column(name)
-        hint = _hint(column.declared_type) if hinted and column and not value.filters else ""
+        hint = hint_of(column.declared_type) if hinted and column and not value.filters else ""
         return replace(value, column=name, hint=hint)
 
     def children(self, children: Children, parent: Relation, path: str) -> Children:
@@ -253,18 +260,3 @@ class _Binder:
 def _expressions(item: ItemSpec) -> Iterator[Expression]:
     yield from (template for _, template in item.key)
     yield from (value for _, value in item.attributes)
-
-
-def _called(relation: Relation) -> str:
-    if relation.kind == "query":
-        return "the query"
-    return f'{"view" if relation.kind == "view" else "table"} "{relation.name}"'
-
-
-def _hint(declared_type: str) -> Hint:
-    """How a declared type says its values are meant.
-
-    >>> _hint("decimal(10, 2)"), _hint("BOOLEAN"), _hint("VARCHAR(20)")
-    ('number', 'bool', '')
-    """
-    return _HINTS.get(declared_type.partition("(")[0].strip().upper(), "")

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
+
+from migrator.yamlfile import Written
 
 #: A DynamoDB attribute value in the shape of boto3's low-level client: {"S": "x"}, {"N": "1"}, {"B": b"…"}, {"M": {…}}
 AttributeValue = dict[str, Any]
 #: An item or a key: attribute name -> AttributeValue
 Attributes = dict[str, AttributeValue]
 KeyType = Literal["S", "N", "B"]
+#: The two encryptions of a table that name no key.
+AWS_OWNED, AWS_MANAGED = "AWS_OWNED", "AWS_MANAGED"
+#: The alias, in every account, of the key that AWS manages for DynamoDB.
+AWS_MANAGED_ALIAS = "alias/aws/dynamodb"
 
 
 # ---- the target table
@@ -59,12 +66,14 @@ class TableDefinition:
     warm_throughput: Capacity | None = None
     time_to_live: str | None = None
     point_in_time_recovery: bool | None = None  #: None: the mapping does not say, so it is neither set nor compared
-    kms_key: str | None = None
+    encryption: str | None = None  #: AWS_OWNED, AWS_MANAGED, or a KMS key: its id, ARN or alias
     deletion_protection: bool | None = None
     table_class: Literal["STANDARD", "STANDARD_INFREQUENT_ACCESS"] | None = None
     contributor_insights: bool | None = None
     stream: str | None = None  #: a StreamViewType
     tags: tuple[tuple[str, str], ...] = ()
+    #: key path in the block -> its text before variables were filled in, where there were any; `target.export` asks
+    written: tuple[tuple[str, Written], ...] = field(default=(), compare=False, repr=False)
 
     @property
     def key_attributes(self) -> tuple[KeyAttribute, ...]:
@@ -73,6 +82,10 @@ class TableDefinition:
     @property
     def indexes(self) -> tuple[IndexDefinition, ...]:
         return self.global_indexes + self.local_indexes
+
+    def index_capacity(self, index: IndexDefinition) -> Capacity | None:
+        """What a global index is given under PROVISIONED billing: its own units, else the table's."""
+        return self.capacity and (index.capacity or self.capacity)
 
     def index_key_types(self) -> dict[str, KeyType]:
         """Attributes that are keys of an index but not of the table -> their declared type."""
@@ -199,19 +212,37 @@ class Entity:
     listed: bool = False  #: its items stand in a list under `items:`, which key paths in messages then name
 
 
+# ---- access patterns
+
+Comparison = Literal["eq", "lt", "le", "gt", "ge", "begins_with", "between"]
+#: What an attribute is compared with: a template, or a plain value in a filter
+Operand = Template | bool | int | Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison of an attribute; `between` has two operands, the others one."""
+
+    attribute: str
+    comparison: Comparison
+    operands: tuple[Operand, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class AccessPattern:
-    """A question the design must answer, as written; `run.questions` asks it."""
+    """A question the design must answer; `run.questions` asks it."""
 
     name: str
     entity: str
     index: str | None = None
-    key: tuple[tuple[str, Any], ...] = ()
+    key: tuple[Condition, ...] = ()  #: the partition key's first; () asks by a scan
     sql: str | None = None
-    params: tuple[tuple[str, Any], ...] = ()
-    filter: tuple[tuple[str, Any], ...] = ()
+    params: tuple[tuple[str, str | bool | int | Decimal], ...] = ()
+    filter: tuple[Condition, ...] = ()
     order: Literal["ascending", "descending"] = "ascending"
     limit: int | None = None
+    #: names whose values come from the entity's rows: columns as written, @rowid, @file, @stem; set by `mapping.bind`
+    sampled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

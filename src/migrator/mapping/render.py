@@ -133,12 +133,22 @@ def _item_evaluator(item: ItemSpec, table: TableDefinition, level: _Level) -> Ca
 
 
 def _key_evaluator(name: str, template: Template, key_type: KeyType, level: _Level, *, required: bool) -> Evaluate:
+    render = key_renderer(name, template, key_type, required=required)
+    return lambda row: render(level.lookup(row))
+
+
+def key_renderer(
+    name: str, template: Template, key_type: KeyType, *, required: bool
+) -> Callable[[Lookup], AttributeValue | None]:
+    """What renders a key: of an item here, of a question in `mapping.conditions`.
+
+    A `required` key that is NULL or empty rejects the row; any other is None then.
+    """
     placeholders = list(template.columns())
     single = template.parts[0] if len(template.parts) == 1 else None
     column = placeholders[0].column if placeholders else None
 
-    def evaluate(row: Row) -> AttributeValue | None:
-        lookup = level.lookup(row)
+    def render(lookup: Lookup) -> AttributeValue | None:
         if key_type == "B" and isinstance(single, ColumnValue):
             value = column_value(single, lookup)
             if type(value) is bytes and value:
@@ -155,7 +165,7 @@ def _key_evaluator(name: str, template: Template, key_type: KeyType, level: _Lev
             raise RowRejected("null_key", f"key {name} needs {null}, which is NULL", null)
         raise RowRejected("empty_key", f"key {name} is empty", column)
 
-    return evaluate
+    return render
 
 
 def _typed_key(name: str, text: str, key_type: KeyType, column: str | None, *, required: bool) -> AttributeValue:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from migrator import limits
-from migrator.mapping.model import Capacity, IndexDefinition, KeyAttribute, KeyType, TableDefinition
+from migrator.mapping.model import (
+    AWS_MANAGED,
+    AWS_MANAGED_ALIAS,
+    AWS_OWNED,
+    Capacity,
+    IndexDefinition,
+    KeyAttribute,
+    KeyType,
+    TableDefinition,
+)
 from migrator.node import Node, describe
+from migrator.yamlfile import Filled, Written, join
 
 TABLE_KEYS = (
     "name",
@@ -51,18 +61,28 @@ def read_table(node: Node) -> TableDefinition:
         "warm_throughput": fields.get("warm_throughput", read_capacity, None),
         "time_to_live": fields.get("time_to_live", read_attribute_name, None),
         "point_in_time_recovery": fields.get("point_in_time_recovery", Node.boolean, None),
-        "kms_key": fields.get("encryption", _encryption, None),
+        "encryption": fields.get("encryption", _encryption, None),
         "deletion_protection": fields.get("deletion_protection", Node.boolean, None),
         "table_class": cast(Literal["STANDARD", "STANDARD_INFREQUENT_ACCESS"] | None, table_class),
         "contributor_insights": fields.get("contributor_insights", Node.boolean, None),
         "stream": fields.get("stream", lambda n: n.choice(*STREAM_VIEWS), None),
         "tags": fields.get("tags", lambda n: n.each_named(_tag), ()),
+        "written": tuple(_written(node.value)),
     }
     fields.finish()
     table = TableDefinition(**parts)  # type: ignore[arg-type]  # each is of its field's type, above
     for at, message, hint in _misfits(table):
         node.note(message, *filter(None, [hint]), at=at)
     return table
+
+
+def _written(value: Any, path: str = "") -> Iterator[tuple[str, Written]]:
+    """Every text below with a variable in it, by its key path."""
+    if isinstance(value, Filled):
+        yield path, value.written
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from _written(child, join(path, key))
 
 
 def _name(node: Node, name: str) -> str:
@@ -119,10 +139,13 @@ def _billing(node: Node) -> Capacity | None:
 
 
 def _encryption(node: Node) -> str:
+    """`AWS_OWNED`, `AWS_MANAGED`, or `{kms_key: …}`."""
+    if not isinstance(node.value, dict):
+        return node.choice(AWS_OWNED, AWS_MANAGED)
     fields = node.fields("kms_key")
     key = fields.need("kms_key", Node.text)
     fields.finish()
-    return key
+    return AWS_MANAGED if key.endswith(AWS_MANAGED_ALIAS) else key
 
 
 def _tag(node: Node) -> str:

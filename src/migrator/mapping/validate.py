@@ -74,6 +74,13 @@ def _check_key(
         raise RowRejected("key_too_long", f"{attribute.name} has {size} bytes, over the {limit} of such a key")
 
 
+def check_asked_key(value: AttributeValue, attribute: KeyAttribute, *, partition: bool) -> None:
+    """Hold what a query asks of a key against what a key can be. Raises RowRejected."""
+    limit = PARTITION_KEY_BYTES if partition else SORT_KEY_BYTES
+    _check_key(value, attribute, limit, "key_type", "empty_key", "what is asked")
+    check_value(value, attribute.name, 0)
+
+
 @lru_cache(maxsize=64)
 def table_keys(table: TableDefinition) -> tuple[KeyLimit, ...]:
     return _limits(table.partition_key, table.sort_key)

@@ -13,7 +13,16 @@ from sqlalchemy.engine import Connection
 from migrator.errors import DocumentError, Problem, RowRejected
 from migrator.mapping.bind import bind, relation_of
 from migrator.mapping.document import FIXED_ITEMS
-from migrator.mapping.model import Attributes, AttributeValue, Entity, Mapping, SourceSpec, TableDefinition, Template
+from migrator.mapping.model import (
+    AccessPattern,
+    Attributes,
+    AttributeValue,
+    Entity,
+    Mapping,
+    SourceSpec,
+    TableDefinition,
+    Template,
+)
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import RenderContext, render_fixed
 from migrator.mapping.templates import disjoint, key_pattern, proves_unique
@@ -39,6 +48,7 @@ class BoundEntity:
     units: tuple[Unit, ...]
     #: the source's schema proves that no two rows give one key
     proved: bool
+    patterns: tuple[AccessPattern, ...] = ()
 
     def fits(self, key: Attributes) -> bool:
         """Whether an item of the table may be this entity's, by its key."""
@@ -91,6 +101,7 @@ class _Source:
         self.validate = plan.settings.validate
         self.bound: dict[str, Entity] = {}
         self.reads: dict[str, Read] = {}
+        self.patterns: dict[str, tuple[AccessPattern, ...]] = {}
         with connect(snapshot) as connection:
             self.schema = reflect_schema(connection, snapshot.path)
             for mapping in plan.mappings:
@@ -102,6 +113,7 @@ class _Source:
                 for entity in fitted.entities:
                     self.bound[entity.name] = entity
                     self.reads[entity.name] = to_read(entity, partial(self._relation, connection))
+                    self.patterns[entity.name] = tuple(p for p in fitted.access_patterns if p.entity == entity.name)
 
     def _relation(self, connection: Connection, spec: SourceSpec) -> Relation:
         return relation_of(spec, self.schema, connection)
@@ -136,6 +148,7 @@ def _bind_entity(
         keys=keys,
         units=units,
         proved=len(sources) == 1 and _proved(units[0], keys, sources[0].schema),
+        patterns=sources[0].patterns[entity.name],
     )
 
 

@@ -11,7 +11,8 @@ from migrator.run.opened import OpenRun, open_run
 from migrator.run.plan import Plan
 from migrator.run.report import first_exit_code
 from migrator.target.health import health
-from migrator.target.table import compare, describe
+from migrator.target.kms import key_finder
+from migrator.target.table import inspect_table
 from migrator.target.tablecheck import Difference
 
 STOPPED, DIFFERENT = 3, 4
@@ -33,6 +34,7 @@ class TableCheck:
 
     name: str
     differences: tuple[Difference, ...] | None
+    warnings: tuple[str, ...] = ()  #: what the engine lacks, and what could not be compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class CheckReport:
             return
         yield f"table {table.name}: {'differs from its definition' if table.differences else 'as defined'}"
         yield from (f"  {difference}" for difference in table.differences)
+        yield from (f"  {warning}" for warning in table.warnings)
 
 
 def check_plan(plan: Plan) -> CheckReport:
@@ -93,6 +96,7 @@ def check_plan(plan: Plan) -> CheckReport:
 
 
 def _check_table(opened: OpenRun, table: TableDefinition) -> TableCheck:
-    if describe(opened.client(), table.name) is None:
-        return TableCheck(table.name, None)
-    return TableCheck(table.name, tuple(compare(opened.client(), table)))
+    client = opened.client()
+    inspection = inspect_table(client, table, find_key=key_finder(opened.plan.target, client))
+    missing = inspection.description is None
+    return TableCheck(table.name, None if missing else inspection.differences, tuple(inspection.warnings()))

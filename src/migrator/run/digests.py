@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from migrator.errors import StoppedError
 from migrator.run.records import ItemRecord
-from migrator.source.text import InvalidText, decode_text
+from migrator.source.text import InvalidText, SqliteValue, decode_text
 
 #: Enough for the upper levels of the indexes of some ten million keys.
 CACHE_BYTES = 16 * 1024 * 1024
@@ -131,7 +131,22 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _shape(record: ItemRecord) -> tuple[bool, ...]:
-    return tuple([isinstance(value, InvalidText) for value in record.source_key])
+    return key_shape(record.source_key)
+
+
+def key_shape(source_key: Iterable[SqliteValue]) -> tuple[bool, ...]:
+    """Which values are text that is not UTF-8."""
+    return tuple([isinstance(value, InvalidText) for value in source_key])
+
+
+def key_marks(shape: Iterable[bool]) -> list[str]:
+    """The marks of a source key in an INSERT, by its `key_shape`.
+
+    >>> key_marks((False, True))
+    ['?', 'CAST(? AS TEXT)']
+    """
+    # Such text comes as bytes, and a BLOB would be sorted after all text and equal none.
+    return ["CAST(? AS TEXT)" if invalid else "?" for invalid in shape]
 
 
 def _insert(shape: tuple[bool, ...]) -> str:
@@ -140,8 +155,7 @@ def _insert(shape: tuple[bool, ...]) -> str:
     'k0, k1) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))'
     """
     names = ", ".join((*_COLUMNS, *key_columns(len(shape))))
-    # Text that is not UTF-8 comes as bytes, and a BLOB would be sorted after all text.
-    marks = ["?"] * len(_COLUMNS) + ["CAST(? AS TEXT)" if invalid else "?" for invalid in shape]
+    marks = ["?"] * len(_COLUMNS) + key_marks(shape)
     return f"INSERT INTO items ({names}) VALUES ({', '.join(marks)})"
 
 

@@ -80,7 +80,7 @@ class _Run:
         self._stop = workers.stop
         self._dry = dry_run
         self._progress = progress
-        self._started = datetime.now(UTC)
+        self._started = datetime.fromtimestamp(folder.now_s, UTC)  # one moment, which {now: …} means too
         self._clock = time.monotonic()
         self._opened: OpenRun | None = None
         self._entities: dict[int, EntityResult] = {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from migrator import limits
 from migrator.errors import DocumentError, Problem, known_names
 from migrator.mapping.document import FIXED_ITEMS, load_mapping, read_version
-from migrator.mapping.model import Mapping
+from migrator.mapping.model import Mapping, TableDefinition
 from migrator.node import Node, describe, read_document
 from migrator.target.session import TargetSettings
 from migrator.yamlfile import Filled, load_yaml, scalar
@@ -25,6 +25,8 @@ _UNITS_S = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Deci
 _DURATION = re.compile(rf"(\d+(?:\.\d+)?)({'|'.join(_UNITS_S)})")
 #: Files that SQLite keeps beside a database: a glob such as shop.sqlite* finds them, too.
 _COMPANIONS = ("-wal", "-shm", "-journal")
+#: How a mapping calls what its definition calls otherwise.
+_SETTINGS = {"capacity": "billing_mode", "kms_key": "encryption"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,17 @@ def _check_together(node: Node, mappings: list[Mapping]) -> None:
             entities.setdefault(entity.name, mapping.file)
         first = tables.setdefault(mapping.table.name, mapping)
         if first.table != mapping.table:
-            node.note(f'table "{mapping.table.name}" is defined in two ways, in {first.file} and {mapping.file}')
+            node.note(
+                f'table "{mapping.table.name}" is defined in two ways, in {first.file} and {mapping.file}',
+                f"they differ in {', '.join(_differing(first.table, mapping.table))}",
+            )
+
+
+def _differing(one: TableDefinition, other: TableDefinition) -> Iterator[str]:
+    """The settings that two definitions of a table do not share."""
+    for field in fields(TableDefinition):
+        if field.compare and getattr(one, field.name) != getattr(other, field.name):
+            yield _SETTINGS.get(field.name, field.name)
 
 
 def _entities(node: Node, mappings: tuple[Mapping, ...]) -> tuple[str, ...]:

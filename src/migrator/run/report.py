@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator import __version__
 from migrator.errors import MigratorError, StoppedError
+from migrator.wholefile import whole_file
 
 if TYPE_CHECKING:
     from migrator.run.verify_report import VerifyReport
@@ -216,16 +216,11 @@ def _wrong_accounts(entity: EntityResult, *, stopped: bool) -> Iterable[str]:
 def write_json(path: str | Path, document: dict[str, Any]) -> None:
     """Atomically: a reader meets the whole document or the one before. A StoppedError says what is in the way."""
     target = Path(path).absolute()
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with whole_file(target) as file:
             file.write(_encoded(document))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StoppedError(f"{target}: cannot be written: {error.strerror}", code="report_unwritable") from error
 
 
@@ -273,6 +268,8 @@ def _text_lines(report: RunReport) -> Iterable[str]:
         yield f"rejected rows: {report.rejects}"
     if report.failed and any(entity.failed for entity in report.entities):
         yield f"failed items: {report.failed}"
+    if report.verification:
+        yield report.verification.to_text()
     if report.error:
         yield f"stopped: {report.error.code}{' (running it again may help)' if report.error.retryable else ''}"
 

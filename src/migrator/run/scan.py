@@ -6,19 +6,19 @@ Reads are strongly consistent: a verification right after a run must see what th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from migrator.mapping.canonical import digest, key_from_text, key_text
 from migrator.mapping.model import Attributes, TableDefinition
+from migrator.target.reading import Ask, iter_pages, side_by_side
+
+__all__ = ["FOREIGN", "Ask", "Fits", "Found", "get_items", "scan_in_parallel", "scan_table"]
 
 #: key text, digest, and the number of the entity whose key templates fit, or -1
 Found = tuple[str, bytes, int]
 Fits = Callable[[Attributes], int]
-#: `target.backoff.ask`, or one with a policy of its own: (request to make, what it is for) -> answer
-Ask = Callable[[Callable[[], Any], str], Any]
 
 #: "BatchGetItem" — API reference: up to 100 items
 BATCH_GET_KEYS = 100
@@ -29,34 +29,15 @@ def scan_table(
     client: Any, definition: TableDefinition, segment: int, total_segments: int, fits: Fits, ask: Ask
 ) -> Iterator[list[Found]]:
     """One segment of a parallel scan, a page (up to 1 MB) at a time."""
-    request: dict[str, Any] = {
-        "TableName": definition.name,
-        "ConsistentRead": True,
-        "Segment": segment,
-        "TotalSegments": total_segments,
-    }
-    while True:
-        page = ask(partial(client.scan, **request), f"scanning table {definition.name}")
+    for page in iter_pages(client, definition.name, ask, Segment=segment, TotalSegments=total_segments):
         yield [_found(item, definition, fits) for item in page["Items"]]
-        if not page.get("LastEvaluatedKey"):
-            return
-        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
 def scan_in_parallel(
     client: Any, definition: TableDefinition, segments: int, fits: Fits, ask: Ask
 ) -> Iterator[list[Found]]:
     """Pages of the whole table as they come; at most one page a segment waits."""
-    scans = [scan_table(client, definition, number, segments, fits, ask) for number in range(segments)]
-    with ThreadPoolExecutor(segments) as threads:
-        waiting = {threads.submit(next, scan, None): scan for scan in scans}
-        while waiting:
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                scan, page = waiting.pop(future), future.result()
-                if page is not None:
-                    waiting[threads.submit(next, scan, None)] = scan
-                    yield page
+    return side_by_side(scan_table(client, definition, number, segments, fits, ask) for number in range(segments))
 
 
 def get_items(

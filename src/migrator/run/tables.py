@@ -6,14 +6,28 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
-from migrator.errors import TargetError
+from migrator.errors import TargetError, UsageError, known_names
 from migrator.mapping.model import TableDefinition
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
 from migrator.target.backup import backup_table
-from migrator.target.table import compare, create_table, describe
+from migrator.target.kms import key_finder
+from migrator.target.table import create_table, describe, inspect_table, mismatch_error
 
 log = logging.getLogger(__name__)
+
+
+def tables_of(plan: Plan) -> dict[str, TableDefinition]:
+    """The plan's tables by name; several mappings may fill one."""
+    return {mapping.table.name: mapping.table for mapping in plan.mappings}
+
+
+def require_table(plan: Plan, name: str) -> TableDefinition:
+    """The plan's table of exactly that name. Raises UsageError, naming the plan's tables."""
+    tables = tables_of(plan)
+    if name not in tables:
+        raise UsageError(f'the plan has no table "{name}"\n  {known_names("tables", tables, name)}')
+    return tables[name]
 
 
 def prepare_tables(opened: OpenRun, plan: Plan, *, dry_run: bool) -> None:
@@ -31,18 +45,15 @@ def prepare_tables(opened: OpenRun, plan: Plan, *, dry_run: bool) -> None:
 
 def refuse_mismatch(opened: OpenRun, table: TableDefinition) -> None:
     """Stop at a table whose keys are others than the mapping's; warn of every other difference."""
-    differences = compare(opened.client(), table)
-    fatal = [difference for difference in differences if difference.fatal]
-    for difference in differences:
-        if not difference.fatal:
-            log.warning("table %s: %s", table.name, difference)
+    client = opened.client()
+    inspection = inspect_table(client, table, find_key=key_finder(opened.plan.target, client))
+    fatal = [difference for difference in inspection.differences if difference.fatal]
     if fatal:
-        lines = "".join(f"\n  {difference}" for difference in fatal)
-        raise TargetError(
-            f"table {table.name} is not the one that the mapping describes:{lines}\n"
-            "  Name another table in the mapping, or mend its table: block.",
-            code="table_mismatch",
-        )
+        raise mismatch_error(table, fatal)
+    for warning in inspection.warnings():
+        log.warning("%s", warning)
+    for difference in inspection.differences:
+        log.warning('table "%s": %s', table.name, difference)
 
 
 def _create(opened: OpenRun, table: TableDefinition, create: str, *, dry_run: bool) -> None:
@@ -56,8 +67,8 @@ def _create(opened: OpenRun, table: TableDefinition, create: str, *, dry_run: bo
         log.info("table %s does not exist; a run would create it", table.name)
         return
     log.info("creating table %s", table.name)
-    for warning in create_table(opened.client(), table):
-        log.warning("table %s: %s", table.name, warning)
+    for warning in create_table(opened.client(), table).warnings:
+        log.warning("%s", warning)
 
 
 def back_up(opened: OpenRun, plan: Plan, started: datetime) -> None:

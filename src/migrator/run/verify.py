@@ -1,6 +1,7 @@
 """Prove the move: render every source row again, and compare with what the table holds, both ways.
 
 Only digests are kept, on disk; the attributes that differ are looked up afterwards, for the first differences.
+Then the mapping's access patterns are asked (`run.inquiry`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from migrator.errors import InterruptedRun, TargetError
 from migrator.mapping.canonical import digest, key_from_text, key_text
 from migrator.mapping.model import Attributes, TableDefinition
 from migrator.mapping.render import Rendered
+from migrator.run.agreement import keep_repeats
 from migrator.run.binding import BoundEntity
 from migrator.run.comparison import (
     KINDS,
@@ -28,16 +30,19 @@ from migrator.run.comparison import (
 )
 from migrator.run.digests import ActualStore, DigestStore
 from migrator.run.history import last_start
+from migrator.run.inquiry import Inquiry, select_patterns
 from migrator.run.opened import OpenRun, open_run
+from migrator.run.pattern_report import PatternComparison
 from migrator.run.plan import Plan, Settings
 from migrator.run.progress import progress_bar
 from migrator.run.report import write_json
-from migrator.run.scan import FOREIGN, Ask, Fits, get_items, scan_in_parallel
+from migrator.run.scan import FOREIGN, Fits, get_items, scan_in_parallel
 from migrator.run.segment import iter_outcomes
 from migrator.run.tables import refuse_mismatch
 from migrator.run.verify_report import AttributeDifference, EntityComparison, ItemDifference, VerifyReport
 from migrator.run.workers import Workers, working
-from migrator.target.backoff import RetryPolicy, ask
+from migrator.target.backoff import REAL_TIME, RetryPolicy, Timing, ask
+from migrator.target.reading import Ask
 from migrator.target.table import describe
 
 SCAN_SEGMENTS = 4
@@ -54,6 +59,7 @@ def verify_plan(
     progress: bool = False,
     report_file: Path | None = None,
     clock: Callable[[], float] = time.time,
+    timing: Timing = REAL_TIME,
 ) -> VerifyReport:
     """Compare the plan's sources with its tables. `entities` narrows what is told, `sample` how much is compared.
 
@@ -61,7 +67,9 @@ def verify_plan(
     """
     # All entities are rendered even where few are asked for: another entity's item may hold a key, or fit a template.
     with working(plan.settings.parallelism) as workers, open_run(plan, now_s=last_start(plan)) as opened:
-        report = verify_opened(opened, workers, entities=entities, sample=sample, progress=progress, clock=clock)
+        report = verify_opened(
+            opened, workers, entities=entities, sample=sample, progress=progress, clock=clock, timing=timing
+        )
     if report_file is not None:
         write_json(report_file, report.to_json())
     return report
@@ -75,9 +83,10 @@ def verify_opened(
     sample: int | None = None,
     progress: bool = False,
     clock: Callable[[], float] = time.time,
+    timing: Timing = REAL_TIME,
 ) -> VerifyReport:
     """Compare what is open already."""
-    return _Verification(opened, entities, workers, progress=progress).report(sample, clock)
+    return _Verification(opened, entities, workers, progress=progress).report(sample, clock, timing)
 
 
 class _Verification:
@@ -91,7 +100,7 @@ class _Verification:
         self._progress = progress
         self._ask = _ask(opened.plan.settings)
 
-    def report(self, sample: int | None, clock: Callable[[], float]) -> VerifyReport:
+    def report(self, sample: int | None, clock: Callable[[], float], timing: Timing) -> VerifyReport:
         for table in self._tables.values():
             _require_table(self._opened, table)
         with DigestStore(self._opened.scratch / "verify.sqlite") as store:
@@ -112,7 +121,12 @@ class _Verification:
                 foreign=comparison.foreign,
                 differences=list(self._differences(comparison)),
                 sample=sample,
+                access_patterns=self._ask_patterns(store, timing, int(clock())),
             )
+
+    def _ask_patterns(self, store: DigestStore, timing: Timing, now_s: int) -> list[PatternComparison]:
+        inquiry = Inquiry(self._opened, self._ask, self._workers, self._check_stop, timing, now_s)
+        return inquiry.compare(select_patterns(self._opened, self._selected), store)
 
     def _render(self, store: DigestStore) -> None:
         """What the table is to hold: every row's items, less those that lost their key to an earlier row."""
@@ -122,7 +136,9 @@ class _Verification:
                 store.add(records)
         self._check_stop()
         if self._opened.needs_proof():
-            self._opened.losers(store).remove_from_store()
+            losers = self._opened.losers(store)
+            keep_repeats(store)
+            losers.remove_from_store()
 
     def _scan(self, actual: ActualStore) -> None:
         with progress_bar("scanned", shown=self._progress) as bar:

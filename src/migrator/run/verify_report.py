@@ -9,6 +9,7 @@ from typing import Any
 
 from migrator.mapping.model import Attributes, AttributeValue
 from migrator.run.comparison import Kind
+from migrator.run.pattern_report import PatternComparison, pattern_lines
 from migrator.run.records import shortened
 from migrator.run.rejects import attribute_json, attributes_json
 from migrator.run.report import aligned
@@ -105,6 +106,7 @@ class VerifyReport:
     foreign: int | None  #: None where it was not looked for
     differences: Sequence[ItemDifference] = ()  #: the first of each kind
     sample: int | None = None
+    access_patterns: Sequence[PatternComparison] = ()
 
     @property
     def count(self) -> int:
@@ -112,18 +114,28 @@ class VerifyReport:
         return sum(entity.differences for entity in self.entities)
 
     @property
+    def different(self) -> bool:
+        return bool(self.count) or self.disagreeing > 0
+
+    @property
+    def disagreeing(self) -> int:
+        """Access patterns."""
+        return sum(not pattern.agrees for pattern in self.access_patterns)
+
+    @property
     def exit_code(self) -> int:
-        return DIFFERENT_EXIT_CODE if self.count else 0
+        return DIFFERENT_EXIT_CODE if self.different else 0
 
     def to_json(self) -> dict[str, Any]:
         return {
             "plan": self.plan,
-            "status": "different" if self.count else "equal",
+            "status": "different" if self.different else "equal",
             "exit_code": self.exit_code,
             "sample": self.sample,
             "entities": [entity.to_json() for entity in self.entities],
             "foreign": self.foreign,
             "differences": [difference.to_json() for difference in self.differences],
+            "access_patterns": [pattern.to_json() for pattern in self.access_patterns],
         }
 
     def to_text(self) -> str:
@@ -131,8 +143,7 @@ class VerifyReport:
 
 
 def _text_lines(report: VerifyReport) -> Iterable[str]:
-    found = f"{report.count} differences" if report.count != 1 else "1 difference"
-    yield f"verify of plan {report.plan}: {found if report.count else 'equal'}"
+    yield f"verify of plan {report.plan}: {_verdict(report)}"
     if report.sample is not None:
         yield f"a sample of {report.sample} items an entity; extra and foreign items were not looked for"
     yield ""
@@ -145,6 +156,15 @@ def _text_lines(report: VerifyReport) -> Iterable[str]:
         yield f"the first {len(told)} of {report.count} differences:" if len(told) < report.count else "differences:"
     for difference in told:
         yield from difference.lines()
+    yield ""
+    yield from pattern_lines(report.access_patterns)
+
+
+def _verdict(report: VerifyReport) -> str:
+    found = [f"{report.count} difference{'s' * (report.count != 1)}"] * bool(report.count)
+    if report.disagreeing:
+        found.append(f"{report.disagreeing} access pattern{'s' * (report.disagreeing != 1)} without agreement")
+    return ", ".join(found) or "equal"
 
 
 def _table(report: VerifyReport) -> list[str]:

@@ -1,14 +1,16 @@
-"""Does SQLite understand what a user wrote? Asked by compiling it (EXPLAIN), never by running it."""
+"""Does SQLite understand what a user wrote? Asked by compiling it (EXPLAIN, LIMIT 0), never by reading a row."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from migrator.source.relation import Relation
+from migrator.source.relation import Relation, as_subquery
 
 Clause = Literal["where", "order_by", "condition"]
 
@@ -32,17 +34,48 @@ def clause_problem(connection: Connection, relation: Relation, clause: Clause, t
     return query_problem(connection, _CLAUSES[clause].format(source=source, text=text))
 
 
-def query_problem(connection: Connection, query: str) -> str | None:
+def query_problem(connection: Connection, query: str, parameters: Mapping[str, Any] | None = None) -> str | None:
     """SQLite's objection to a query, or None.
 
     A name in double quotes that SQLite does not know is silently taken for text ("The double-quoted string
     literal misfeature", quirks.html); in backquotes it never is.
     """
     try:
-        connection.exec_driver_sql(f"EXPLAIN {_TOKEN.sub(_backquoted, query)}").close()
+        connection.exec_driver_sql(f"EXPLAIN {_TOKEN.sub(_backquoted, query)}", parameters).close()
     except DBAPIError as error:
         return str(error.orig)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A user's SELECT that SQLite understands: its :parameters and the names of its result, both in order."""
+
+    parameters: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+class _Wanted(dict[str, None]):
+    """Collects the names of the parameters that sqlite3 asks for: SQLite's own parser finds them, not ours."""
+
+    def __missing__(self, name: str) -> None:
+        self[name] = None
+
+
+def compile_select(connection: Connection, text: str) -> Select | str:
+    """What a SELECT takes and gives, or SQLite's objection to it.
+
+    As a subquery it can be nothing but one SELECT. Of two result columns with one name, SQLite calls the
+    second `name:1`.
+    """
+    if not _balanced(text):
+        return "its brackets do not match"
+    query, wanted = f"SELECT * FROM {as_subquery(text)}", _Wanted()
+    problem = query_problem(connection, query, wanted)
+    if problem is not None:
+        return problem
+    cursor = connection.exec_driver_sql(f"{query} LIMIT 0", wanted).cursor
+    return Select(tuple(wanted), tuple(description[0] for description in cursor.description))
 
 
 def missing_column(problem: str) -> str | None:

@@ -32,6 +32,13 @@ class Relation:
     #: the key is NOT NULL and unique by itself (WITHOUT ROWID), so rows can be walked by it
     key_walks: bool = False
 
+    @property
+    def label(self) -> str:
+        """For a message: `table "users"`, `the query`."""
+        if self.kind == "query":
+            return "the query"
+        return f'{"view" if self.kind == "view" else "table"} "{self.name}"'
+
     def column(self, name: str) -> Column | None:
         folded = name.lower()
         return next((c for c in self.columns if c.name == name), None) or next(
@@ -53,9 +60,18 @@ def table_relation(table: Table) -> Relation:
     )
 
 
+def as_subquery(query: str) -> str:
+    """A query of the user's in brackets; the line break ends a comment that it may end with.
+
+    >>> as_subquery("SELECT 1;")
+    '(SELECT 1\\n)'
+    """
+    return f"({query.strip().rstrip(';')}\n)"
+
+
 def query_relation(connection: Connection, query: str, key: tuple[str, ...]) -> Relation:
     """A query of the user's. Raises sqlalchemy.exc.DBAPIError where SQLite refuses it."""
-    from_sql = f"({query.strip().rstrip(';')}\n)"
+    from_sql = as_subquery(query)
     cursor = connection.exec_driver_sql(f"SELECT * FROM {from_sql} LIMIT 0")
     names = [description[0] for description in cursor.cursor.description]
     return Relation("", "query", from_sql, tuple(Column(n) for n in names), key)

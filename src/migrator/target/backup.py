@@ -6,9 +6,9 @@ The lines are DynamoDB JSON, one item each, binary in base64: what `aws dynamodb
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from migrator.mapping.encoded import to_base64
 from migrator.mapping.model import Attributes, TableDefinition
 from migrator.target.backoff import REAL_TIME, Patience, RetryPolicy, Timing, ask, pause
 from migrator.target.faults import Verdict
+from migrator.target.reading import iter_pages
 from migrator.target.tablefound import LACKING, ask_optional
+from migrator.wholefile import whole_file
 
 _AVAILABLE = RetryPolicy(max_attempts=10_000, give_up_after_s=3600.0, first_delay_s=0.1, longest_delay_s=10.0)
 
@@ -75,34 +77,18 @@ def create_backup(client: Any, table: str, name: str, *, timing: Timing = REAL_T
 def dump_items(client: Any, table: str, path: Path, *, timing: Timing = REAL_TIME) -> int:
     """Write every item as a line; the file is there only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     count = 0
-    with part.open("w", encoding="utf-8") as lines:
+    with whole_file(path) as lines:
         for item in iter_items(client, table, timing=timing):
-            lines.write(json.dumps(item, default=to_base64, separators=(",", ":")) + "\n")
+            lines.write(json.dumps(item, default=to_base64, separators=(",", ":")).encode() + b"\n")
             count += 1
-        lines.flush()
-        os.fsync(lines.fileno())
-    part.replace(path)
     return count
 
 
 def iter_items(client: Any, table: str, *, timing: Timing = REAL_TIME) -> Iterator[Attributes]:
     """Every item of the table, page by page, read consistently."""
-    position: dict[str, Any] = {}
-    while True:
-        page = _scan(client, table, position, timing)
+    for page in iter_pages(client, table, partial(ask, timing=timing)):
         yield from page.get("Items", ())
-        if not page.get("LastEvaluatedKey"):
-            return
-        position = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-
-
-def _scan(client: Any, table: str, position: dict[str, Any], timing: Timing) -> dict[str, Any]:
-    page = ask(
-        lambda: client.scan(TableName=table, ConsistentRead=True, **position), f'read table "{table}"', timing=timing
-    )
-    return dict(page)
 
 
 def _free_path(folder: Path, name: str) -> Path:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,8 @@ from typing import Any
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
+
+from migrator.wholefile import whole_file
 
 FORMAT = 1
 
@@ -31,14 +32,9 @@ class DamagedStoreError(Exception):
 
 def save(path: Path) -> None:
     """Write down every table of every account and region."""
-    draft = path.with_name(path.name + ".tmp")
-    with draft.open("w", encoding="ascii") as stream:
+    with whole_file(path) as stream:
         for line in _iter_lines():
-            stream.write(json.dumps(line, default=_to_plain, separators=(",", ":")) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)
-    _sync_folder(path.parent)
+            stream.write(json.dumps(line, default=_to_plain, separators=(",", ":")).encode("ascii") + b"\n")
 
 
 def restore(path: Path) -> None:
@@ -168,11 +164,3 @@ def _restore_item(table: Table, attributes: dict[str, Any]) -> None:
         table.items[partition] = item  # type: ignore[assignment]  # as moto does without a sort key
     else:
         table.items[partition][sort] = item
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore.config import Config
 
@@ -12,7 +11,7 @@ from migrator.errors import TargetError
 from migrator.target.backoff import REAL_TIME, RetryPolicy, Timing, ask
 from migrator.target.faults import CLIENT_ERRORS, words_of
 from migrator.target.session import TargetSettings, open_session
-from migrator.target.tablefound import describe
+from migrator.target.tablefound import describe, is_service
 
 # A person waits for this one.
 _QUICK = RetryPolicy(max_attempts=3, give_up_after_s=5.0, first_delay_s=0.1, longest_delay_s=1.0)
@@ -61,12 +60,6 @@ def caller_arn(settings: TargetSettings) -> str:
     """Who the credentials belong to, by STS, with one short try: it may be out of reach where DynamoDB is not."""
     config = Config(connect_timeout=2.0, read_timeout=5.0, retries={"total_max_attempts": 1})
     return str(open_session(settings).create_client("sts", config=config).get_caller_identity()["Arn"])
-
-
-def is_service(endpoint: str) -> bool:
-    """Whether the endpoint is AWS's own."""
-    host = urlsplit(endpoint).hostname or ""
-    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
 
 
 def _identity(endpoint: str, settings: TargetSettings, who: Callable[[TargetSettings], str]) -> dict[str, Any]:

@@ -5,24 +5,25 @@ A setting that an engine does not report at all is LACKING: it has no such thing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from migrator.errors import TargetError
-from migrator.mapping.model import Capacity, TableDefinition
+from migrator.mapping.model import AWS_OWNED, Capacity
 from migrator.target.backoff import BRIEF, REAL_TIME, START, RetryPolicy, Timing, ask
-from migrator.target.tablewords import billing, capacity_text, expected_settings
+from migrator.target.tablewords import billing, capacity_text
 
 #: How engines say that they do not know an operation. moto's server answers an unknown one with an HTML page.
 UNKNOWN_OPERATION_CODES = frozenset(
     {"UnknownOperationException", "UnknownOperation", "NotImplemented", "InvalidAction", "500", "501", "404"}
 )
-LACKING = object()
+LACKING: Final = object()
 
-_AWS_DOMAINS = (".amazonaws.com", ".api.aws")
+_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 def describe(
@@ -39,14 +40,16 @@ def describe(
     return None if answer is None else dict(answer["Table"])
 
 
-def ask_optional(client: Any, operation: str, doing: str, timing: Timing, **parameters: Any) -> Any:
+def ask_optional(
+    client: Any, operation: str, doing: str, timing: Timing, *, policy: RetryPolicy = BRIEF, **parameters: Any
+) -> Any:
     """Ask what an engine may not know: LACKING then."""
     try:
         answer = ask(
             lambda: getattr(client, operation)(**parameters),
             doing,
             accept=UNKNOWN_OPERATION_CODES,
-            policy=BRIEF,
+            policy=policy,
             timing=timing,
         )
     except NotImplementedError:  # moto inside this process
@@ -58,63 +61,78 @@ def ask_optional(client: Any, operation: str, doing: str, timing: Timing, **para
     return LACKING if answer is None else answer
 
 
+def is_service(endpoint: str) -> bool:
+    """Whether the endpoint is AWS's own, and no engine that stands in for it."""
+    return (urlsplit(endpoint).hostname or "").endswith(_AWS_DOMAINS)
+
+
+def endpoint_of(client: Any) -> str:
+    return str(getattr(getattr(client, "meta", None), "endpoint_url", ""))
+
+
+# ---- settings
+
+
 def found_settings(
-    client: Any, definition: TableDefinition, description: Mapping[str, Any], *, timing: Timing = REAL_TIME
+    client: Any, description: Mapping[str, Any], only: Collection[str] | None = None, *, timing: Timing = REAL_TIME
 ) -> dict[str, Any]:
-    """The same paths as the table has them, and indexes that the mapping does not know."""
-    wanted = expected_settings(definition)
+    """The settings as the table has them. With `only`, these and all indexes, and no request for others."""
+    name, is_bare = description["TableName"], "DeletionProtectionEnabled" not in description
     found = {
-        "billing_mode": _found_billing(description),
-        **_found_indexes(description, "GlobalSecondaryIndexes", "global_indexes"),
-        **_found_indexes(description, "LocalSecondaryIndexes", "local_indexes"),
-        "stream": (description.get("StreamSpecification") or {}).get("StreamViewType"),
-        **_found_modern(description, is_the_service=is_the_service(client)),
+        "billing_mode": _billing(description),
+        **_indexes(description, "GlobalSecondaryIndexes", "global_indexes"),
+        **_indexes(description, "LocalSecondaryIndexes", "local_indexes"),
+        **_index_capacities(description),
+        **_modern(description, is_bare=is_bare, at_service=is_service(endpoint_of(client))),
     }
-    name = definition.name
-    if "time_to_live" in wanted:
-        found["time_to_live"] = found_time_to_live(client, name, timing)
-    if "point_in_time_recovery" in wanted:
-        found["point_in_time_recovery"] = found_recovery(client, name, timing)
-    if "contributor_insights" in wanted:
-        found["contributor_insights"] = found_insights(client, name, timing)
-    if definition.tags:
-        tags = found_tags(client, description, timing)
-        found |= {f"tags.{key}": LACKING if tags is None else tags.get(key) for key, _ in definition.tags}
-    return {path: value for path, value in found.items() if path in wanted or "_indexes." in path}
+    for path, (operation, read) in _ASKED.items():
+        if only is None or path in only:
+            doing = f'read {path.replace("_", " ")} of table "{name}"'
+            answer = ask_optional(client, operation, doing, timing, TableName=name)
+            found[path] = LACKING if answer is LACKING else read(answer)
+            # dynalite says of every table that time to live is off, and cannot switch it on.
+            if is_bare and not found[path]:
+                found[path] = LACKING
+    found |= _tags(client, description, only, timing)
+    return {path: value for path, value in found.items() if only is None or path in only or "_indexes." in path}
 
 
-def found_time_to_live(client: Any, name: str, timing: Timing) -> Any:
-    answer = ask_optional(client, "describe_time_to_live", f'read time to live of "{name}"', timing, TableName=name)
-    if answer is LACKING:
-        return LACKING
+def _time_to_live(answer: Mapping[str, Any]) -> str | None:
     ttl = answer.get("TimeToLiveDescription", {})
     return ttl.get("AttributeName") if ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING") else None
 
 
-def found_recovery(client: Any, name: str, timing: Timing) -> Any:
-    answer = ask_optional(
-        client, "describe_continuous_backups", f'read point-in-time recovery of "{name}"', timing, TableName=name
-    )
-    if answer is LACKING:
-        return LACKING
+def _recovery(answer: Mapping[str, Any]) -> bool:
     recovery = answer.get("ContinuousBackupsDescription", {}).get("PointInTimeRecoveryDescription", {})
-    return recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
+    return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
 
 
-def found_insights(client: Any, name: str, timing: Timing) -> Any:
-    answer = ask_optional(
-        client, "describe_contributor_insights", f'read contributor insights of "{name}"', timing, TableName=name
-    )
-    if answer is LACKING:
-        return LACKING
+def _insights(answer: Mapping[str, Any]) -> bool:
     return answer.get("ContributorInsightsStatus") in ("ENABLED", "ENABLING")
 
 
-def found_tags(client: Any, description: Mapping[str, Any], timing: Timing) -> dict[str, str] | None:
-    """All tags; None where the engine has none."""
-    arn = description.get("TableArn")
+#: What DescribeTable does not tell: path -> (operation, what its answer says).
+_ASKED: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "time_to_live": ("describe_time_to_live", _time_to_live),
+    "point_in_time_recovery": ("describe_continuous_backups", _recovery),
+    "contributor_insights": ("describe_contributor_insights", _insights),
+}
+
+
+def _tags(client: Any, description: Mapping[str, Any], only: Collection[str] | None, timing: Timing) -> dict[str, Any]:
+    wanted = [path for path in only or () if path.startswith("tags.")]
+    if only is not None and not wanted:
+        return {}
+    tags = _all_tags(client, description.get("TableArn"), timing)
+    if tags is None:
+        return dict.fromkeys(wanted or ["tags"], LACKING)
+    return dict.fromkeys(wanted) | {f"tags.{name}": value for name, value in tags.items()}
+
+
+def _all_tags(client: Any, arn: str | None, timing: Timing) -> dict[str, str] | None:
+    """None where the engine has none."""
     tags: dict[str, str] = {}
-    token: dict[str, str] = {}
+    token: dict[str, Any] = {}
     while arn:
         answer = ask_optional(client, "list_tags_of_resource", f"read tags of {arn}", timing, ResourceArn=arn, **token)
         if answer is LACKING:
@@ -124,6 +142,9 @@ def found_tags(client: Any, description: Mapping[str, Any], timing: Timing) -> d
             return tags
         token = {"NextToken": answer["NextToken"]}
     return None
+
+
+# ---- what DescribeTable tells
 
 
 def found_keys(description: Mapping[str, Any]) -> dict[str, str]:
@@ -144,7 +165,7 @@ def _schema_texts(description: Mapping[str, Any], schema: Iterable[Mapping[str, 
     return [f"{each['AttributeName']} ({types.get(each['AttributeName'], '?')})" for each in ordered]
 
 
-def _found_indexes(description: Mapping[str, Any], listed: str, path: str) -> dict[str, str]:
+def _indexes(description: Mapping[str, Any], listed: str, path: str) -> dict[str, str]:
     def text(index: Mapping[str, Any]) -> str:
         projection = index.get("Projection", {})
         included = projection.get("NonKeyAttributes") or ()
@@ -156,38 +177,48 @@ def _found_indexes(description: Mapping[str, Any], listed: str, path: str) -> di
     return {f"{path}.{index['IndexName']}": text(index) for index in description.get(listed) or ()}
 
 
-def _found_billing(description: Mapping[str, Any]) -> str:
-    throughput = description.get("ProvisionedThroughput") or {}
-    units = Capacity(throughput.get("ReadCapacityUnits", 0), throughput.get("WriteCapacityUnits", 0))
+def _billing(description: Mapping[str, Any]) -> str:
+    units = _provisioned(description) or Capacity(0, 0)
     mode = (description.get("BillingModeSummary") or {}).get("BillingMode")
     # The service leaves the summary out for a table that was never on demand.
     on_demand = mode == "PAY_PER_REQUEST" or (mode is None and units == Capacity(0, 0))
     return billing(None if on_demand else units)
 
 
-def is_the_service(client: Any) -> bool:
-    """Whether AWS itself answers, and no engine that stands in for it."""
-    endpoint = str(getattr(getattr(client, "meta", None), "endpoint_url", ""))
-    return any(domain in endpoint for domain in _AWS_DOMAINS)
+def _index_capacities(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        f"index_capacity.{index['IndexName']}": capacity_text(units) if (units := _provisioned(index)) else LACKING
+        for index in description.get("GlobalSecondaryIndexes") or ()
+    }
 
 
-def _found_modern(description: Mapping[str, Any], *, is_the_service: bool) -> dict[str, Any]:
+def _provisioned(described: Mapping[str, Any]) -> Capacity | None:
+    throughput = described.get("ProvisionedThroughput")
+    if not throughput:
+        return None
+    return Capacity(throughput.get("ReadCapacityUnits", 0), throughput.get("WriteCapacityUnits", 0))
+
+
+def _modern(description: Mapping[str, Any], *, is_bare: bool, at_service: bool) -> dict[str, Any]:
     """Settings younger than some engines, which then report none of them."""
     encryption = (description.get("SSEDescription") or {}).get("KMSMasterKeyArn")
     table_class = (description.get("TableClassSummary") or {}).get("TableClass")
+    stream = (description.get("StreamSpecification") or {}).get("StreamViewType")
     warm = description.get("WarmThroughput")
-    if "DeletionProtectionEnabled" not in description:
+    if is_bare:
         return {
             "encryption": encryption or LACKING,
             "deletion_protection": LACKING,
             "table_class": table_class or LACKING,
+            "stream": stream or LACKING,
             "warm_throughput": LACKING,
         }
     return {
-        "encryption": encryption,
+        "encryption": encryption or AWS_OWNED,
         "deletion_protection": description["DeletionProtectionEnabled"],
         # The service names the class only of a table that was ever given one; moto never does.
-        "table_class": table_class or ("STANDARD" if is_the_service else LACKING),
+        "table_class": table_class or ("STANDARD" if at_service else LACKING),
+        "stream": stream,
         "warm_throughput": capacity_text(Capacity(warm["ReadUnitsPerSecond"], warm["WriteUnitsPerSecond"]))
         if warm
         else LACKING,

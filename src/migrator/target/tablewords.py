@@ -17,10 +17,15 @@ def expected_settings(definition: TableDefinition) -> dict[str, Any]:
         "billing_mode": billing(definition.capacity),
         **{f"global_indexes.{index.name}": index_text(index) for index in definition.global_indexes},
         **{f"local_indexes.{index.name}": index_text(index) for index in definition.local_indexes},
+        **{
+            f"index_capacity.{index.name}": capacity_text(capacity)
+            for index in definition.global_indexes
+            if (capacity := definition.index_capacity(index))
+        },
         "warm_throughput": definition.warm_throughput and capacity_text(definition.warm_throughput),
         "time_to_live": definition.time_to_live,
         "point_in_time_recovery": definition.point_in_time_recovery,
-        "encryption": definition.kms_key,
+        "encryption": definition.encryption,
         "deletion_protection": definition.deletion_protection,
         "table_class": definition.table_class,
         "contributor_insights": definition.contributor_insights,

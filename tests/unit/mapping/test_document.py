@@ -25,6 +25,7 @@ from migrator.mapping.model import (
     Capacity,
     Children,
     ColumnValue,
+    Condition,
     Constant,
     FilterCall,
     IndexDefinition,
@@ -173,7 +174,7 @@ def test_the_table_block_is_read(load, monkeypatch):
     )
     assert table.local_indexes == (IndexDefinition("LSI1", KeyAttribute("PK"), KeyAttribute("createdAt"), "KEYS_ONLY"),)
     assert (table.capacity, table.warm_throughput) == (None, Capacity(12000, 4000))
-    assert (table.time_to_live, table.kms_key, table.stream) == ("ttl", "alias/madmall", "NEW_AND_OLD_IMAGES")
+    assert (table.time_to_live, table.encryption, table.stream) == ("ttl", "alias/madmall", "NEW_AND_OLD_IMAGES")
     assert (table.point_in_time_recovery, table.deletion_protection, table.contributor_insights) == (True, False, False)
     assert (table.table_class, table.tags) == ("STANDARD", (("Project", "madmall"),))
 
@@ -249,7 +250,10 @@ def test_access_patterns_are_read(load):
         name="user by email",
         entity="User",
         index="GSI1",
-        key=(("GSI1PK", "EMAIL#{email|lower}"), ("GSI1SK", {"begins_with": "USER#"})),
+        key=(
+            Condition("GSI1PK", "eq", (parse_template("EMAIL#{email|lower}"),)),
+            Condition("GSI1SK", "begins_with", (parse_template("USER#"),)),
+        ),
         sql="SELECT * FROM users WHERE email = :email AND deleted_at IS NULL",
         params=(("email", "a@b.c"),),
         order="descending",
@@ -461,6 +465,54 @@ ENTITY = "known: source, where, key, attributes, items, columns, nulls, rules"
         (
             {"access_patterns": "{q: {entity: Order, key: {SK: a}}}"},
             ['access_patterns.q.key: the partition key "PK" is missing\n  without key: the table is scanned'],
+        ),
+        (
+            {"access_patterns": "{q: {entity: Order, key: {PK: {ge: a}, SK: {between: [a]}}}}"},
+            ["access_patterns.q.key.SK.between: is a list of two values, and has 1"],
+        ),
+        (
+            {"access_patterns": "{q: {entity: Order, key: {PK: {ge: a}}}}"},
+            ["access_patterns.q.key.PK: a partition key is asked for one value only"],
+        ),
+        (
+            {"access_patterns": "{q: {entity: Order, key: {PK: 7}}}"},
+            ['access_patterns.q.key.PK: must be text, and is 7\n  quote it: "7"'],
+        ),
+        (
+            {"access_patterns": "{q: {entity: Order, order: descending}}"},
+            ["access_patterns.q: has an order but no key\n  without key: the table is scanned, in no order"],
+        ),
+        (
+            {
+                "access_patterns": "{q: {entity: Order, key: {PK: a},"
+                " filter: {SK: b, n: {lt: true}, m: {begins_with: 1}}}}"
+            },
+            [
+                "access_patterns.q.filter.n: DynamoDB does not take true for lt",
+                "access_patterns.q.filter.m: DynamoDB does not take 1 for begins_with",
+                'access_patterns.q.filter.SK: "SK" is a key of what is asked\n  what is asked of a key stands in key:',
+            ],
+        ),
+        (
+            {
+                "table": "{name: orders, partition_key: PK, sort_key: SK, global_indexes:"
+                " {ByN: {partition_key: {n: N}, sort_key: {m: N}, projection: [a]}}}",
+                "access_patterns": "{q: {entity: Order, index: ByN, key: {n: 1, m: {begins_with: 1}},"
+                " filter: {a: 1, PK: x, total: 1}}}",
+            },
+            [
+                "access_patterns.q.key.m: begins_with compares text or binary, and this key is a number",
+                'access_patterns.q.filter.total: "total" is not projected into ByN\n'
+                "  a filter sees only what the index holds: add it to the projection",
+            ],
+        ),
+        (
+            {"access_patterns": "{q: {entity: Order, params: {a: [1], b: 9223372036854775808}}}"},
+            [
+                "access_patterns.q.params.a: must be text, a number, true or false, and is a list",
+                "access_patterns.q.params.b: is beyond SQLite's integers of 64 bits\n"
+                '  quote it: "9223372036854775808"',
+            ],
         ),
     ],
 )

@@ -252,6 +252,7 @@ def test_a_table_is_defined_one_way(problems, folder):
     (folder / "mappings" / "more.yaml").write_text(mapping("Order").replace("PK}", "PK, time_to_live: ttl}", 1))
     assert problems(mappings="[../mappings/shop.yaml, ../mappings/more.yaml]") == [
         'plans/shop.yaml: mappings: table "shop" is defined in two ways, in mappings/shop.yaml and mappings/more.yaml'
+        "\n  they differ in time_to_live"
     ]
 
 

@@ -2,8 +2,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from migrator.target.backoff import Timing
-from migrator.target.health import health, is_service
+from migrator.target.health import health
 from migrator.target.session import TargetSettings
+from migrator.target.tablefound import is_service
 
 
 class Client:

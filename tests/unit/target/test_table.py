@@ -5,7 +5,15 @@ from migrator.errors import TargetError
 from migrator.mapping.model import Capacity, IndexDefinition, KeyAttribute, TableDefinition
 from migrator.target.backoff import Timing
 from migrator.target.session import TargetSettings, create_client
-from migrator.target.table import apply_settings, compare, create_request, create_table, show_text, wait_until_active
+from migrator.target.table import (
+    Made,
+    compare,
+    create_request,
+    create_table,
+    inspect_table,
+    wait_until_active,
+)
+from migrator.target.tableshow import table_text
 
 PK, SK = KeyAttribute("PK"), KeyAttribute("SK")
 BY_EMAIL = IndexDefinition("byEmail", KeyAttribute("email"), KeyAttribute("n", "N"))
@@ -18,7 +26,7 @@ FULL = TableDefinition(
     warm_throughput=Capacity(12_000, 4_000),
     time_to_live="ttl",
     point_in_time_recovery=True,
-    kms_key="alias/orders",
+    encryption="alias/orders",
     deletion_protection=True,
     table_class="STANDARD",
     stream="NEW_AND_OLD_IMAGES",
@@ -90,23 +98,23 @@ def test_what_the_mapping_does_not_say_is_not_in_the_request():
 
 
 def test_a_created_table_equals_its_definition(client, timing):
-    assert create_table(client, FULL, timing=timing) == []
+    assert create_table(client, FULL, timing=timing).warnings == ()
     assert compare(client, FULL, timing=timing) == []
 
 
 def test_creating_twice_changes_nothing(client, timing):
     create_table(client, FULL, timing=timing)
     before = client.describe_table(TableName="orders")["Table"]
-    assert create_table(client, FULL, timing=timing) == []
+    assert create_table(client, FULL, timing=timing) == Made(created=False, applied=(), warnings=())
     assert client.describe_table(TableName="orders")["Table"] == before
 
 
 def test_what_an_engine_lacks_is_one_warning_and_no_difference(client, timing):
     """moto knows no contributor insights."""
     definition = TableDefinition("orders", PK, contributor_insights=True)
-    assert create_table(client, definition, timing=timing) == [
-        'table "orders": this engine has no contributor insights; going on without it'
-    ]
+    assert create_table(client, definition, timing=timing).warnings == (
+        'table "orders": this engine has no contributor insights; going on without it',
+    )
     assert compare(client, definition, timing=timing) == []
 
 
@@ -132,8 +140,48 @@ def test_an_existing_table_is_given_what_it_misses(client, timing):
         "stream",
         "tags.a",
     }
-    create_table(client, more, timing=timing)
+    assert create_table(client, more, timing=timing).applied == (
+        "global_indexes.byEmail",
+        "global_indexes.some",
+        "time_to_live",
+        "point_in_time_recovery",
+        "tags",
+        "deletion_protection",
+        "stream",
+    )
     assert compare(client, more, timing=timing) == []
+
+
+def test_indexes_are_added_one_at_a_time(client, timing, monkeypatch):
+    create_table(client, TableDefinition("orders", PK, SK), timing=timing)
+    requests = []
+    update = client.update_table
+    monkeypatch.setattr(client, "update_table", lambda **request: requests.append(request) or update(**request))
+    indexes = (BY_EMAIL, IndexDefinition("some", KeyAttribute("x")))
+    create_table(client, TableDefinition("orders", PK, SK, global_indexes=indexes), timing=timing)
+    added = [[each["Create"]["IndexName"] for each in request["GlobalSecondaryIndexUpdates"]] for request in requests]
+    assert added == [["byEmail"], ["some"]]
+
+
+def test_an_index_that_did_not_come_is_not_said_to_be_there(client, timing, monkeypatch):
+    create_table(client, TableDefinition("orders", PK), timing=timing)
+    monkeypatch.setattr(client, "update_table", lambda **request: {})
+    indexed = TableDefinition("orders", PK, global_indexes=(BY_EMAIL,))
+    assert create_table(client, indexed, timing=timing).applied == ()
+    assert paths(compare(client, indexed, timing=timing)) == ["global_indexes.byEmail"]
+
+
+def test_a_change_that_stays_under_way_is_not_waited_for_without_end(client, timing, clock, error, monkeypatch):
+    create_table(client, TableDefinition("orders", PK), timing=timing)
+
+    def busy(**request):
+        raise error("ResourceInUseException")
+
+    monkeypatch.setattr(client, "update_table", busy)
+    with pytest.raises(TargetError, match="set deletion_protection of table") as refused:
+        create_table(client, TableDefinition("orders", PK, deletion_protection=True), timing=timing)
+    assert refused.value.retryable
+    assert 1_000 + 500 < clock.now < 1_000 + 700
 
 
 def test_a_table_with_other_keys_is_refused(client, timing):
@@ -174,14 +222,15 @@ def test_billing_and_capacity_are_compared(client, timing):
 def test_a_missing_table_is_a_fatal_difference(client, timing):
     (difference,) = compare(client, FULL, timing=timing)
     assert (difference.path, difference.fatal) == ("table", True)
-    assert show_text(client, FULL, timing=timing) == 'table "orders" does not exist\n'
+    assert table_text(inspect_table(client, FULL, timing=timing)) == "table orders: does not exist"
 
 
 def test_show_tells_what_is_there_and_what_differs(client, timing):
     create_table(client, TableDefinition("orders", PK), timing=timing)
-    shown = show_text(client, TableDefinition("orders", PK, time_to_live="ttl"), timing=timing)
-    assert "  partition_key: PK\n" in shown
-    assert "  differs: time_to_live: should be ttl, is absent\n" in shown
+    definition = TableDefinition("orders", PK, time_to_live="ttl")
+    shown = table_text(inspect_table(client, definition, everything=True, timing=timing))
+    assert "  partition key            PK (S)\n" in shown
+    assert shown.endswith("  differs: time_to_live: should be ttl, is absent")
 
 
 # ---- an engine that knows little, and one that is slow
@@ -224,6 +273,7 @@ class Bare:
     def describe_table(self, TableName):  # noqa: N803
         return {
             "Table": {
+                "TableName": TableName,
                 "TableStatus": "ACTIVE",
                 "TableArn": "arn:x",
                 "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
@@ -246,12 +296,12 @@ def test_settings_of_an_engine_without_any_are_warnings_only(error, timing):
         PK,
         time_to_live="ttl",
         point_in_time_recovery=True,
-        kms_key="alias/orders",
+        encryption="alias/orders",
         deletion_protection=True,
         table_class="STANDARD_INFREQUENT_ACCESS",
         tags=(("a", "b"), ("c", "d")),
     )
-    warnings = apply_settings(bare, definition, timing=timing)
+    warnings = create_table(bare, definition, timing=timing).warnings
     assert [warning.split("has no ")[1].split(";")[0] for warning in warnings] == [
         "time to live",
         "point in time recovery",

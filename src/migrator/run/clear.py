@@ -1,0 +1,47 @@
+"""`migrator table clear`: empty one table of a plan, while no run of the plan is at work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator.run.lock import plan_lock
+from migrator.run.plan import Plan
+from migrator.run.progress import progress_bar
+from migrator.run.tables import require_table
+from migrator.target.backoff import RetryPolicy
+from migrator.target.clear import count_items, delete_items, require_clearable
+from migrator.target.session import create_client
+
+INCOMPLETE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """How many items were deleted, and how many a look afterwards still met: somebody wrote them meanwhile."""
+
+    table: str
+    deleted: int
+    left: int
+
+    @property
+    def exit_code(self) -> int:
+        return INCOMPLETE if self.left else 0
+
+    def to_text(self) -> str:
+        done = f"{self.table}: {self.deleted} items deleted"
+        if not self.left:
+            return f"{done}, none is left"
+        return f"{done}, {self.left} are in it now: they were written meanwhile"
+
+
+def clear_table(plan: Plan, name: str, *, progress: bool = False) -> Cleared:
+    """Delete all items of one of the plan's tables. Raises UsageError, LockHeldError and TargetError."""
+    table = require_table(plan, name)
+    settings = plan.settings
+    policy = RetryPolicy(settings.max_attempts, settings.give_up_after_s)
+    with plan_lock(settings.state_dir, plan.name, settings.lock_wait_s):
+        client = create_client(plan.target)
+        require_clearable(client, table)
+        with progress_bar("deleted", shown=progress, unit="items") as bar:
+            deleted = delete_items(client, table, policy, bar.update)
+        return Cleared(name, deleted, count_items(client, table, policy))
