@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 from migrator.errors import RowRejected, SourceError
@@ -23,12 +25,15 @@ from migrator.run.collisions import Loser
 from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
 from migrator.run.rejects import RejectLine, reject_line
 from migrator.run.workers import WORKER
-from migrator.source.rows import WHOLE, Range, Read, Row, iter_rows
+from migrator.source.rows import WHOLE, Range, Read, Row, is_numbered, iter_rows, rest_after
 from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
 from migrator.target.outcome import WriteResult
 from migrator.target.session import TargetSettings, create_client
 from migrator.target.wire import write_units
 from migrator.target.writer import Writer
+
+#: Seconds of writing after which a worker hands back what it did, so that it can be recorded.
+PART_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,11 @@ class Segment:
     number: int
     unit: Unit
     part: Range = WHOLE
+    done: int = 0  #: its first rows, which are done; `part` begins after them, unless its rows are only numbered
+
+    def after(self, done: int, part: Range) -> Segment:
+        """What is left of it when so many rows are done."""
+        return replace(self, done=done, part=part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class WriteOptions:
     max_attempts: int
     give_up_after_s: float
     write_rate: float | None  #: this worker's share
+    resumed: bool = False  #: an earlier part of the run, cut off, may have written any of the items
 
 
 @dataclass(slots=True)
@@ -75,6 +86,10 @@ class SegmentResult:
     """What became of a segment, or of the part of it that was reached before a stop."""
 
     unit_number: int
+    number: int  #: the segment's
+    done_before: int = 0
+    complete: bool = False  #: it was reached to its end
+    rest: Range | None = None  #: where it was not: what is left
     read: int = 0
     rendered_rows: int = 0
     items: int = 0
@@ -85,6 +100,16 @@ class SegmentResult:
     write: WriteResult = field(default_factory=WriteResult)
     duration_s: float = 0.0
     error: SourceError | None = None  #: what ended it early
+
+    @property
+    def done(self) -> int:
+        """Rows of the segment that are done, this part's included."""
+        return self.done_before + self.read
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every row read is rejected, or its items written, skipped or failed for good."""
+        return self.error is None and self.write.stopped is None and not self.write.unsent
 
 
 class Sink(Protocol):
@@ -133,7 +158,9 @@ def iter_outcomes(segment: Segment) -> Iterator[RowOutcome]:
     renderer = EntityRenderer(unit.entity, unit.read, unit.table, unit.context, validate=unit.validate)
     try:
         with connect(unit.snapshot) as connection:
-            for position, row in enumerate(iter_rows(connection, unit.read, segment.part)):
+            rows = iter_rows(connection, unit.read, segment.part)
+            skipped = segment.done if is_numbered(unit.read.relation) else 0
+            for position, row in enumerate(islice(rows, skipped, None), segment.done):
                 yield RowOutcome(position, row, _render(renderer, unit, row))
     except sqlite3.Error as error:
         raise to_source_error(error, unit.snapshot.path) from error
@@ -168,14 +195,15 @@ def reject_row(unit: Unit, row: Row, reject: RowRejected) -> RejectLine:
 
 def prove_segment(segment: Segment) -> SegmentResult:
     """Render only, and bring back a record of each item: for collisions and for verification."""
-    result = SegmentResult(segment.unit.number)
+    result = SegmentResult(segment.unit.number, segment.number)
     for outcome in iter_outcomes(segment):
         if WORKER.is_stopped():
-            break
+            return result
         result.read += 1
         if isinstance(outcome.result, Rendered):
             result.records.extend(_item_records(segment, outcome, outcome.result))
             result.records.extend(_unique_records(segment, outcome))
+    result.complete = True
     return result
 
 
@@ -235,18 +263,15 @@ def write_segment(
 ) -> SegmentResult:
     """Render and write (or, in a dry run, count) the segment.
 
-    `losers` are the rows whose keys an earlier row has. Stops on the way when the run is stopped, when the
-    target refuses to go on, or after more than `reject_limit` rejects.
+    `losers` are the rows whose keys an earlier row has. Stops on the way after PART_S, when the run is stopped, when
+    the target refuses to go on, or after more than `reject_limit` rejects.
     """
-    result = SegmentResult(segment.unit.number)
+    result = SegmentResult(segment.unit.number, segment.number, segment.done)
     started = time.monotonic()
-    stop = WORKER.is_stopped
-    sink = _sink(segment.unit.table, options, stop)
+    sink = _sink(segment.unit.table, options, WORKER.is_stopped)
     try:
-        for outcome in iter_outcomes(segment):
-            if stop() or (reject_limit is not None and len(result.rejects) > reject_limit):
-                break
-            _account(result, segment, outcome, losers.get(outcome.position), sink)
+        # A dry run records nothing, so it needs no parts.
+        _put_rows(result, segment, losers, sink, reject_limit, part_s=math.inf if options.dry else PART_S)
     except SourceError as error:
         # What was read before counts; the coordinator decides what it means for the run.
         result.error = error
@@ -254,6 +279,42 @@ def write_segment(
         result.write = sink.close()
     result.duration_s = time.monotonic() - started
     return result
+
+
+def _put_rows(
+    result: SegmentResult,
+    segment: Segment,
+    losers: Mapping[int, Loser],
+    sink: Sink,
+    reject_limit: int | None,
+    *,
+    part_s: float,
+) -> None:
+    started = time.monotonic()
+    until: float | None = None
+    last: Row | None = None
+    for outcome in iter_outcomes(segment):
+        now = time.monotonic()
+        if until is None:
+            # To find the place in numbered rows all before it are read: as long again goes into writing.
+            until = now + max(part_s, now - started)
+        too_many = reject_limit is not None and len(result.rejects) > reject_limit
+        # Fixed items are few, and have no row to go on from.
+        if segment.unit.entity is not None and (now > until or too_many or WORKER.is_stopped()):
+            _leave_rest(result, segment, last)
+            return
+        _account(result, segment, outcome, losers.get(outcome.position), sink)
+        last = outcome.row
+    result.complete = True
+
+
+def _leave_rest(result: SegmentResult, segment: Segment, last: Row | None) -> None:
+    """Say where to go on. Raises SourceError where what was read is not the source as it was any more."""
+    unit = segment.unit
+    assert unit.read is not None
+    assert unit.snapshot is not None
+    check_unchanged(unit.snapshot)
+    result.rest = segment.part if last is None else rest_after(unit.read.relation, segment.part, last)
 
 
 def _account(result: SegmentResult, segment: Segment, outcome: RowOutcome, loser: Loser | None, sink: Sink) -> None:
@@ -292,5 +353,6 @@ def _sink(table: TableDefinition, options: WriteOptions, stop: Callable[[], bool
         max_attempts=options.max_attempts,
         give_up_after_s=options.give_up_after_s,
         write_rate=options.write_rate,
+        maybe_applied=options.resumed,
         stop=stop,
     )

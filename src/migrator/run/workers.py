@@ -115,9 +115,22 @@ def _end_with_parent() -> None:
 def map_unordered(
     executor: Executor, function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]], window: int
 ) -> Iterator[Result]:
-    """Run tasks (argument tuples) with at most `window` under way, and give results as they come.
+    """`map_together`, one result at a time."""
+    for results in map_together(executor, function, tasks, window, lambda _: None):
+        yield from results
+
+
+def map_together(
+    executor: Executor,
+    function: Callable[..., Result],
+    tasks: Iterable[tuple[Any, ...]],
+    window: int,
+    follow: Callable[[Result], tuple[Any, ...] | None],
+) -> Iterator[list[Result]]:
+    """Run tasks (argument tuples) with at most `window` under way, and give results as they come, together or alone.
 
     Tasks are drawn only when there is room, so that a generator of them may look at what has come back.
+    `follow` names the task that goes on where a result ended; it is asked when the result has been dealt with.
     """
     waiting: set[Future[Result]] = set()
     source = iter(tasks)
@@ -133,8 +146,9 @@ def map_unordered(
             if not waiting:
                 return
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
+            results = [future.result() for future in done]
+            yield results
+            waiting |= {executor.submit(function, *task) for task in map(follow, results) if task is not None}
     finally:
         for future in waiting:
             future.cancel()

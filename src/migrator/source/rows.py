@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -87,6 +87,18 @@ def iter_ranges(connection: Connection, relation: Relation, rows: int) -> Iterat
             return
         yield Range(low, tuple(found))
         low = tuple(found)
+
+
+def is_numbered(relation: Relation) -> bool:
+    """Whether its rows have no key to walk by, only a place: a range of them cannot begin in the middle."""
+    return not _walked_by(relation)
+
+
+def rest_after(relation: Relation, part: Range, row: Row) -> Range:
+    """What of a range comes after a row of it; the whole range where rows are only numbered."""
+    if relation.rowid:
+        return replace(part, low=(row.rowid,))
+    return part if is_numbered(relation) else replace(part, low=row.key)
 
 
 def iter_rows(connection: Connection, read: Read, part: Range) -> Iterator[Row]:

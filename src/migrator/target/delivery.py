@@ -50,6 +50,7 @@ class Delivery:
         *,
         on_existing: OnExisting,
         policy: RetryPolicy,
+        maybe_applied: bool,
         stop: Callable[[], bool],
         timing: Timing,
     ) -> None:
@@ -59,6 +60,7 @@ class Delivery:
         self._governor = governor
         self._on_existing = on_existing
         self._policy = policy
+        self._maybe_applied = maybe_applied
         self._stop = stop
         self._timing = timing
         self._table_lock = threading.Lock()
@@ -75,7 +77,7 @@ class Delivery:
 
     def _deliver_part(self, entries: tuple[Entry, ...]) -> tuple[tuple[Entry, ...], ...]:
         """Settle the entries; what must be sent in smaller parts comes back."""
-        current = _Try(entries, Patience(self._policy, self._timing.clock))
+        current = _Try(entries, Patience(self._policy, self._timing.clock), maybe_applied=self._maybe_applied)
         while current.entries:
             reserved = sum(write_units(entry.item, self._table) for entry in current.entries)
             if not pause(self._governor.reserve(reserved), self._timing, self.halted):

@@ -28,7 +28,10 @@ BYTES_IN_FLIGHT_MAX = 32 * 1024 * 1024
 
 
 class Writer:
-    """Writes the items of one table. Used by one thread; close() before the counts are believed."""
+    """Writes the items of one table. Used by one thread; close() before the counts are believed.
+
+    `maybe_applied`: an earlier run, cut off, may have written any of the items.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Writer:
         max_attempts: int = 10,
         give_up_after_s: float = 300.0,
         write_rate: float | None = None,
+        maybe_applied: bool = False,
         stop: Callable[[], bool] = never,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -54,6 +58,7 @@ class Writer:
             Governor(write_rate, clock),
             on_existing=on_existing,
             policy=RetryPolicy(max_attempts, give_up_after_s),
+            maybe_applied=maybe_applied,
             stop=stop,
             timing=Timing(clock, sleep),
         )
