@@ -10,7 +10,8 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from migrator.errors import RowRejected, SourceError
 from migrator.mapping.canonical import digest, key_text
@@ -20,7 +21,7 @@ from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shor
 from migrator.run.rejects import RejectLine, reject_line
 from migrator.run.workers import WORKER
 from migrator.source.read import WHOLE, Range, Read
-from migrator.source.rows import Row, iter_rows
+from migrator.source.rows import Row, is_numbered, iter_rows
 from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
 from migrator.target.outcome import WriteResult
 
@@ -49,6 +50,11 @@ class Segment:
     number: int
     unit: Unit
     part: Range = WHOLE
+    done: int = 0  #: its first rows, which are done; `part` begins after them, unless its rows are only numbered
+
+    def after(self, done: int, part: Range) -> Segment:
+        """What is left of it when so many rows are done."""
+        return replace(self, done=done, part=part)
 
 
 @dataclass(slots=True)
@@ -56,6 +62,10 @@ class SegmentResult:
     """What became of a segment, or of the part of it that was reached before a stop."""
 
     unit_number: int
+    number: int  #: the segment's
+    done_before: int = 0
+    complete: bool = False  #: it was reached to its end
+    rest: Range | None = None  #: where it was not: what is left
     read: int = 0
     rendered_rows: int = 0
     items: int = 0
@@ -66,6 +76,16 @@ class SegmentResult:
     write: WriteResult = field(default_factory=WriteResult)
     duration_s: float = 0.0
     error: SourceError | None = None  #: what ended it early
+
+    @property
+    def done(self) -> int:
+        """Rows of the segment that are done, this part's included."""
+        return self.done_before + self.read
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every row read is rejected, or its items written, skipped or failed for good."""
+        return self.error is None and self.write.stopped is None and not self.write.unsent
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +110,9 @@ def iter_outcomes(segment: Segment) -> Iterator[RowOutcome]:
     renderer = EntityRenderer(unit.entity, unit.read, unit.table, unit.context, validate=unit.validate)
     try:
         with connect(unit.snapshot) as connection:
-            for position, row in enumerate(iter_rows(connection, unit.read, segment.part)):
+            rows = iter_rows(connection, unit.read, segment.part)
+            skipped = segment.done if is_numbered(unit.read.relation) else 0
+            for position, row in enumerate(islice(rows, skipped, None), segment.done):
                 yield RowOutcome(position, row, _render(renderer, unit, row))
     except sqlite3.Error as error:
         raise to_source_error(error, unit.snapshot.path) from error
@@ -125,14 +147,15 @@ def reject_row(unit: Unit, row: Row, reject: RowRejected) -> RejectLine:
 
 def prove_segment(segment: Segment) -> SegmentResult:
     """Render only, and bring back a record of each item: for collisions and for verification."""
-    result = SegmentResult(segment.unit.number)
+    result = SegmentResult(segment.unit.number, segment.number)
     for outcome in iter_outcomes(segment):
         if WORKER.is_stopped():
-            break
+            return result
         result.read += 1
         if isinstance(outcome.result, Rendered):
             result.records.extend(_item_records(segment, outcome, outcome.result))
             result.records.extend(_unique_records(segment, outcome))
+    result.complete = True
     return result
 
 

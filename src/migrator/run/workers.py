@@ -74,9 +74,20 @@ class Workers:
         self._window = count * 2
 
     def map(self, function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
-        """Run tasks (argument tuples), a few of them ahead, and give results as they come.
+        """`map_together`, one result at a time."""
+        for results in self.map_together(function, tasks, lambda _: None):
+            yield from results
+
+    def map_together(
+        self,
+        function: Callable[..., Result],
+        tasks: Iterable[tuple[Any, ...]],
+        follow: Callable[[Result], tuple[Any, ...] | None],
+    ) -> Iterator[list[Result]]:
+        """Run tasks (argument tuples), a few of them ahead, and give results as they come, together or alone.
 
         Tasks are drawn only when there is room, so that a generator of them may look at what has come back.
+        `follow` names the task that goes on where a result ended; it is asked when the result has been dealt with.
         """
         waiting: set[Future[Result]] = set()
         source = iter(tasks)
@@ -92,8 +103,10 @@ class Workers:
                 if not waiting:
                     return
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+                results = [future.result() for future in done]
+                yield results
+                followers = (task for task in map(follow, results) if task is not None)
+                waiting |= {self._executor.submit(function, *task) for task in followers}
         finally:
             for future in waiting:
                 future.cancel()

@@ -6,6 +6,7 @@ This is the hot path of a run. Rows go from SQLite to the wire in two passes, on
 from __future__ import annotations
 
 import gc
+import math
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from migrator.mapping.model import TableDefinition
 from migrator.run.collisions import Loser
 from migrator.run.segment import Segment, SegmentResult, Unit, reject_row
 from migrator.run.workers import WORKER
-from migrator.source.rows import RawRow, iter_batches
+from migrator.source.rows import RawRow, is_numbered, iter_batches, rest_after
 from migrator.source.snapshot import check_unchanged, connect, to_source_error
 from migrator.target.backoff import RetryPolicy
 from migrator.target.endpoint import Endpoint
@@ -31,6 +32,8 @@ from migrator.target.tablefound import describe
 from migrator.target.transport import Transport
 from migrator.target.writer import Writer
 
+#: Seconds of writing after which a worker hands back what it did, so that it can be recorded.
+PART_S = 2.0
 #: Objects that are new, net of those that are gone: far more than two windows of items.
 _COLLECT_EVERY = 200_000
 
@@ -44,6 +47,7 @@ class WriteOptions:
     on_existing: Literal["replace", "skip", "error"]
     batch_size: int
     policy: RetryPolicy
+    resumed: bool = False  #: an earlier part of the run, cut off, may have written any of the items
 
 
 class Sink(Protocol):
@@ -74,25 +78,32 @@ def write_segment(
 ) -> SegmentResult:
     """Encode and write (or, in a dry run, count) the segment.
 
-    `losers` are the rows whose keys an earlier row has, by their place. Stops on the way when the run is stopped,
-    or after more than `reject_limit` rejects.
+    `losers` are the rows whose keys an earlier row has, by their place. Stops on the way after PART_S, when the run is
+    stopped, or after more than `reject_limit` rejects.
     """
-    result = SegmentResult(segment.unit.number)
+    result = SegmentResult(segment.unit.number, segment.number, segment.done)
     started = time.monotonic()
     with _few_collections():
-        _write(segment, losers, _sink(segment.unit.table, options), reject_limit, result)
+        # A dry run records nothing, so it needs no parts.
+        part_s = PART_S if options.endpoint else math.inf
+        _write(segment, losers, _sink(segment.unit.table, options), reject_limit, result, part_s)
     result.duration_s = time.monotonic() - started
     return result
 
 
 def _write(
-    segment: Segment, losers: Mapping[int, Loser], sink: Sink, reject_limit: int | None, result: SegmentResult
+    segment: Segment,
+    losers: Mapping[int, Loser],
+    sink: Sink,
+    reject_limit: int | None,
+    result: SegmentResult,
+    part_s: float,
 ) -> None:
     try:
         if segment.unit.entity is None:
             _put_fixed_items(segment.unit, losers, sink, result)
         else:
-            _put_rows(segment, losers, sink, reject_limit, result)
+            _put_rows(segment, losers, sink, reject_limit, result, part_s)
     except SourceError as error:
         # What was read before counts; the coordinator decides what it means for the run.
         result.error = error
@@ -114,26 +125,73 @@ def _few_collections() -> Iterator[None]:
 
 
 def _put_fixed_items(unit: Unit, losers: Mapping[int, Loser], sink: Sink, result: SegmentResult) -> None:
-    """Fixed items come of no row."""
+    """Fixed items come of no row; they are few, and written in one go."""
     for position, item in enumerate(unit.fixed):
         encoded = EncodedRow(((0, encode_item(item, unit.table)),))
         sink.put(_taken(result, encoded, losers.get(position)))
+    result.complete = True
 
 
 def _put_rows(
-    segment: Segment, losers: Mapping[int, Loser], sink: Sink, reject_limit: int | None, result: SegmentResult
+    segment: Segment,
+    losers: Mapping[int, Loser],
+    sink: Sink,
+    reject_limit: int | None,
+    result: SegmentResult,
+    part_s: float,
 ) -> None:
-    unit = segment.unit
-    encoder = _encoder(unit)
+    encoder = _encoder(segment.unit)
+    started = time.monotonic()
+    until: float | None = None
+    last: RawRow | None = None
     for rows in _iter_batches(segment):
-        if WORKER.is_stopped() or (reject_limit is not None and len(result.rejects) > reject_limit):
+        now = time.monotonic()
+        if until is None:
+            # To find the place in numbered rows all before it are read: as long again goes into writing.
+            until = now + max(part_s, now - started)
+        if now > until or WORKER.is_stopped():
+            _leave_rest(result, segment, encoder, last)
             return
-        outcomes = encoder.encode_rows(rows)
-        encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedRow)]
-        if losers or len(encoded) < len(outcomes):
-            sink.put(_judged(result, unit, encoder, zip(rows, outcomes, strict=True), losers, reject_limit))
-        else:
-            sink.put(_all_of(result, encoded))
+        taken = _put_batch(segment.unit, encoder, rows, losers, sink, reject_limit, result)
+        last = rows[taken - 1]
+        if taken < len(rows) or _too_many(result, reject_limit):
+            _leave_rest(result, segment, encoder, last)
+            return
+    result.complete = True
+
+
+def _put_batch(
+    unit: Unit,
+    encoder: EntityEncoder,
+    rows: list[RawRow],
+    losers: Mapping[int, Loser],
+    sink: Sink,
+    reject_limit: int | None,
+    result: SegmentResult,
+) -> int:
+    """How many of the rows were taken: all, unless one reject was too much."""
+    before = result.read
+    outcomes = encoder.encode_rows(rows)
+    encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedRow)]
+    if losers or len(encoded) < len(outcomes):
+        sink.put(_judged(result, unit, encoder, zip(rows, outcomes, strict=True), losers, reject_limit))
+    else:
+        sink.put(_all_of(result, encoded))
+    return result.read - before
+
+
+def _too_many(result: SegmentResult, reject_limit: int | None) -> bool:
+    return reject_limit is not None and len(result.rejects) > reject_limit
+
+
+def _leave_rest(result: SegmentResult, segment: Segment, encoder: EntityEncoder, last: RawRow | None) -> None:
+    """Say where to go on. Raises SourceError where what was read is not the source as it was any more."""
+    unit = segment.unit
+    assert unit.read is not None
+    assert unit.snapshot is not None
+    check_unchanged(unit.snapshot)
+    part = segment.part
+    result.rest = part if last is None else rest_after(unit.read.relation, part, encoder.row(last))
 
 
 def _all_of(result: SegmentResult, encoded_rows: list[EncodedRow]) -> list[EncodedItem]:
@@ -157,7 +215,7 @@ def _judged(
     """The items of rows some of which are rejected or lose a key; up to the reject that is too much."""
     items: list[EncodedItem] = []
     for row, outcome in outcomes:
-        loser = losers.get(result.read)
+        loser = losers.get(result.done)
         result.read += 1
         settled = outcome if loser is None else _without_lost_key(outcome, loser)
         if isinstance(settled, EncodedRow):
@@ -165,7 +223,7 @@ def _judged(
             items.extend(_taken(result, settled, loser))
             continue
         result.rejects.append(reject_row(unit, encoder.row(row), settled))
-        if reject_limit is not None and len(result.rejects) > reject_limit:
+        if _too_many(result, reject_limit):
             break
     return items
 
@@ -187,13 +245,17 @@ def _taken(result: SegmentResult, encoded: EncodedRow, loser: Loser | None) -> l
 
 
 def _iter_batches(segment: Segment) -> Iterator[list[RawRow]]:
-    """Raises SourceError where the file cannot be read, or changed meanwhile."""
+    """The rows that are left of it. Raises SourceError where the file cannot be read, or changed meanwhile."""
     unit = segment.unit
     assert unit.read is not None
     assert unit.snapshot is not None
+    skipped = segment.done if is_numbered(unit.read.relation) else 0
     try:
         with connect(unit.snapshot) as connection:
-            yield from iter_batches(connection, unit.read, segment.part)
+            for rows in iter_batches(connection, unit.read, segment.part):
+                if left := rows[skipped:]:
+                    yield left
+                skipped = max(0, skipped - len(rows))
     except sqlite3.Error as error:
         raise to_source_error(error, unit.snapshot.path) from error
     check_unchanged(unit.snapshot)
@@ -216,6 +278,7 @@ def _sink(table: TableDefinition, options: WriteOptions) -> Sink:
         on_existing=options.on_existing,
         batch_size=options.batch_size,
         policy=options.policy,
+        maybe_applied=options.resumed,
         stop=WORKER.is_stopped,
     )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -98,6 +98,18 @@ def layout_of(read: Read) -> Layout:
         length=end + len(read.children),
         rowid=read.relation.rowid is not None,
     )
+
+
+def is_numbered(relation: Relation) -> bool:
+    """Whether its rows have no key to walk by, only a place: a range of them cannot begin in the middle."""
+    return not walked_by(relation)
+
+
+def rest_after(relation: Relation, part: Range, row: Row) -> Range:
+    """What of a range comes after a row of it; the whole range where rows are only numbered."""
+    if relation.rowid:
+        return replace(part, low=(row.rowid,))
+    return part if is_numbered(relation) else replace(part, low=row.key)
 
 
 def iter_rows(connection: Connection, read: Read, part: Range) -> Iterator[Row]:

@@ -22,6 +22,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from migrator.errors import SourceError
 from migrator.source.failure import (
     DAMAGED,
     NOT_SQLITE,
@@ -31,10 +32,19 @@ from migrator.source.failure import (
     source_path,
     to_source_error,
 )
-from migrator.source.storage import copy_files, neighbours, read_header, read_state
+from migrator.source.storage import copy_files, neighbours, read_header, read_state, sync_file
 from migrator.source.text import decode_text
 
-__all__ = ["Snapshot", "check_unchanged", "connect", "release", "take_snapshot", "to_source_error"]
+__all__ = [
+    "Snapshot",
+    "check_unchanged",
+    "connect",
+    "is_still_there",
+    "keep",
+    "release",
+    "take_snapshot",
+    "to_source_error",
+]
 
 _FOLDER_PREFIX = "snapshot-"
 _CACHE_KIB = 32 * 1024
@@ -270,6 +280,24 @@ def check_unchanged(snapshot: Snapshot) -> None:
         raise source_failure(UNREADABLE, snapshot.path, str(error)) from error
     if actual != expected:
         raise source_failure(COPY_GONE if snapshot.is_copy else CHANGED, snapshot.path)
+
+
+def is_still_there(snapshot: Snapshot) -> bool:
+    """Whether a run that was cut off can go on with it: its private copy is whole, or the file is unchanged."""
+    try:
+        check_unchanged(snapshot)
+    except SourceError:
+        return False
+    return snapshot.is_copy or os.path.realpath(snapshot.path) == snapshot.read_path
+
+
+def keep(snapshot: Snapshot) -> None:
+    """Put a private copy on disk, so that it outlives a power cut as the checkpoint does that counts on it."""
+    if snapshot.is_copy:
+        try:
+            sync_file(snapshot.read_path)
+        except OSError as error:
+            raise source_failure(NO_ROOM, snapshot.path, str(error)) from error
 
 
 def release(snapshot: Snapshot) -> None:

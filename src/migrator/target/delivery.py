@@ -77,6 +77,7 @@ class Delivery:
         describe: Describe,
         on_existing: OnExisting,
         policy: RetryPolicy,
+        maybe_applied: bool,
         stop: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
@@ -87,6 +88,7 @@ class Delivery:
         self._describe = describe
         self._on_existing = on_existing
         self._policy = policy
+        self._maybe_applied = maybe_applied
         self._stop = stop
         self._clock = clock
         self._ready: deque[_Try] = deque()
@@ -113,7 +115,7 @@ class Delivery:
     def _begin(self, load: Load, parts: Sequence[Batch]) -> None:
         load.tries += len(parts)
         for part in parts:
-            self._ready.append(_Try(load, part, Patience(self._policy, self._clock)))
+            self._ready.append(_Try(load, part, Patience(self._policy, self._clock), maybe_applied=self._maybe_applied))
 
     def _next_wake_s(self) -> float:
         waits = [_SLICE_S]

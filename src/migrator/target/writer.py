@@ -30,7 +30,10 @@ _A_WHILE_S = 0.25
 
 
 class Writer:
-    """Writes the items of one table. close() before the counts are believed."""
+    """Writes the items of one table. close() before the counts are believed.
+
+    `maybe_applied`: an earlier run, cut off, may have written any of the items.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Writer:
         on_existing: OnExisting = "replace",
         batch_size: int = BATCH_ITEMS,
         policy: RetryPolicy = WRITING,
+        maybe_applied: bool = False,
         stop: Callable[[], bool] = never,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,6 +58,7 @@ class Writer:
             describe=describe,
             on_existing=on_existing,
             policy=policy,
+            maybe_applied=maybe_applied,
             stop=stop,
             clock=clock,
         )

@@ -56,6 +56,26 @@ def test_a_defect_in_a_worker_is_not_lost(workers: Workers):
         list(workers.map(fail, [(7,)]))
 
 
+def test_a_task_that_follows_from_a_result_is_run_until_none_follows(workers: Workers):
+    def follow(result):
+        return (result // 2 - 1,) if result % 20 else None
+
+    found = [n for results in workers.map_together(double, [(3,), (12,)], follow) for n in results]
+    assert sorted(found) == [0, 2, 4, 6, 20, 22, 24]
+
+
+def test_what_follows_is_asked_when_the_result_has_been_dealt_with(workers: Workers):
+    dealt_with = []
+
+    def follow(result):
+        assert result in dealt_with
+        return (result // 2 - 1,) if result else None
+
+    for results in workers.map_together(double, [(2,)], follow):
+        dealt_with.extend(results)
+    assert dealt_with == [4, 2, 0]
+
+
 def test_one_worker_is_this_process_and_two_are_others():
     for count, here in ((1, True), (2, False)):
         with working(count) as workers:
