@@ -65,15 +65,16 @@ def check(plan_path: Path, local: bool) -> int:
 )
 @entity_option
 @file_option("--report", help="Also write the report, as JSON, to FILE.")
-@click.option("--restart", is_flag=True, help="Begin afresh, as every run does in this version.")
+@click.option("--restart", is_flag=True, help="Give a run that was cut off up, and begin afresh.")
 @local_option
 @log_options
 def run(
     plan_path: Path, dry_run: bool, entities: tuple[str, ...], report: Path | None, restart: bool, local: bool
 ) -> int:
-    """Run a migration. One that was cut off is run again from its beginning.
+    """Run a migration. One that was cut off goes on where it was.
 
     Rows that cannot become items are rejected, one by one, into a file that the report names; the others are written.
+    A run does not go on with another source, mapping or table than it began with: put them back, or use --restart.
     """
     from migrator.run.engine import run_plan
 

@@ -106,6 +106,14 @@ def find_losers(store: DigestStore, labels: Labels | None = None) -> Losers:
     return Losers(store, labels or Labels())
 
 
+def found_losers(store: DigestStore, labels: Labels) -> Losers | None:
+    """The losers of a kept store, where an earlier part of the run found them."""
+    # All tables of the walk come in one transaction.
+    with disk_errors(store.path):
+        walked = store.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rejected'").fetchone()
+    return Losers(store, labels) if walked else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Contested:
     """An item whose key is not its alone."""

@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from migrator.errors import SourceError
 from migrator.source.failure import (
     NOT_SQLITE,
     UNREADABLE,
@@ -33,10 +34,19 @@ from migrator.source.failure import (
 )
 from migrator.source.private_copy import NO_ROOM, copy_locked, copy_settled, recover
 from migrator.source.readlock import file_uri, read_lock
-from migrator.source.storage import neighbours, read_header, read_state
+from migrator.source.storage import neighbours, read_header, read_state, sync_file
 from migrator.source.text import decode_text
 
-__all__ = ["Snapshot", "check_unchanged", "connect", "release", "take_snapshot", "to_source_error"]
+__all__ = [
+    "Snapshot",
+    "check_unchanged",
+    "connect",
+    "is_still_there",
+    "keep",
+    "release",
+    "take_snapshot",
+    "to_source_error",
+]
 
 _FOLDER_PREFIX = "snapshot-"
 _CACHE_KIB = 32 * 1024
@@ -196,6 +206,30 @@ def check_unchanged(snapshot: Snapshot) -> None:
         raise source_failure(UNREADABLE, snapshot.path, str(error)) from error
     if actual != expected:
         raise source_failure(COPY_GONE if snapshot.is_copy else CHANGED, snapshot.path)
+
+
+def is_still_there(snapshot: Snapshot) -> bool:
+    """Whether a run that was cut off can go on with it: what it reads is whole, and its source as it was.
+
+    The writers of a WAL file are not asked to stop; only there may a copy be older than its source.
+    """
+    try:
+        check_unchanged(snapshot)
+        if not snapshot.is_copy:
+            return os.path.realpath(snapshot.path) == snapshot.read_path
+        real = os.path.realpath(snapshot.path)
+        return read_header(real).is_wal or read_state(real).fingerprint() == snapshot.fingerprint
+    except (SourceError, OSError):
+        return False
+
+
+def keep(snapshot: Snapshot) -> None:
+    """Put a private copy on disk, so that it outlives a power cut as the checkpoint does that counts on it."""
+    if snapshot.is_copy:
+        try:
+            sync_file(snapshot.read_path)
+        except OSError as error:
+            raise source_failure(NO_ROOM, snapshot.path, str(error)) from error
 
 
 def release(snapshot: Snapshot) -> None:

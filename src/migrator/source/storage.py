@@ -38,6 +38,10 @@ class _OpenFiles:
         with self._lock:
             return os.pread(self._descriptor(path), size, offset)
 
+    def sync(self, path: str) -> None:
+        with self._lock:
+            os.fsync(self._descriptor(path))
+
     def _descriptor(self, path: str) -> int:
         info = os.stat(path)
         key = (info.st_dev, info.st_ino)
@@ -80,6 +84,16 @@ class Header:
 
 def read_header(path: str) -> Header:
     return Header(_open_files.read(path, _HEADER_BYTES, 0))
+
+
+def sync_file(path: str) -> None:
+    """Wait until the file and its name are on disk."""
+    _open_files.sync(path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 @dataclass(frozen=True, slots=True)

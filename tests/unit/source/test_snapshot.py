@@ -18,6 +18,8 @@ from migrator.source.snapshot import (
     Snapshot,
     check_unchanged,
     connect,
+    is_still_there,
+    keep,
     release,
     take_snapshot,
     to_source_error,
@@ -410,3 +412,58 @@ def test_result_codes_name_the_error(result: int, code: str) -> None:
     translated = to_source_error(error, "x.sqlite")
     assert translated.code == code
     assert str(translated).startswith("x.sqlite: ")
+
+
+# ---- what a run that was cut off goes on with
+
+
+def test_a_file_read_in_place_is_still_there_until_it_changes(tmp_path: Path) -> None:
+    path = shop(tmp_path / "x.sqlite")
+    snapshot = take_snapshot(path)
+    assert is_still_there(snapshot)
+    make(path, "VACUUM")
+    assert not is_still_there(snapshot)
+
+
+def test_a_file_that_is_gone_is_not_there(tmp_path: Path) -> None:
+    path = shop(tmp_path / "x.sqlite")
+    snapshot = take_snapshot(path)
+    path.unlink()
+    assert not is_still_there(snapshot)
+
+
+def test_a_link_that_points_elsewhere_is_another_file(tmp_path: Path) -> None:
+    link = tmp_path / "x.sqlite"
+    link.symlink_to(shop(tmp_path / "one.sqlite"))
+    snapshot = take_snapshot(link)
+    assert is_still_there(snapshot)
+    link.unlink()
+    link.symlink_to(shop(tmp_path / "two.sqlite"))
+    assert not is_still_there(snapshot)
+
+
+def test_a_copy_of_a_wal_file_is_still_there_while_its_writers_go_on(tmp_path: Path) -> None:
+    path = make(tmp_path / "x.sqlite", "PRAGMA journal_mode=WAL", "CREATE TABLE t (x)", "INSERT INTO t VALUES (1)")
+    snapshot = take_snapshot(path, tmp_path / "kept")
+    keep(snapshot)
+    make(path, "INSERT INTO t VALUES (2)")
+    assert is_still_there(snapshot)
+    assert rows(snapshot) == [1]
+    make(Path(snapshot.read_path), "INSERT INTO t VALUES (3)")
+    assert not is_still_there(snapshot)
+
+
+def test_a_copy_of_any_other_file_is_of_use_only_while_the_file_is_as_it_was(tmp_path: Path) -> None:
+    path = shop(tmp_path / "x.sqlite")
+    snapshot = take_snapshot(path, tmp_path / "kept", outlives_writers=True)
+    assert snapshot.is_copy
+    assert is_still_there(snapshot)
+    make(path, "VACUUM")
+    assert not is_still_there(snapshot)
+
+
+def test_a_copy_whose_file_is_gone_is_of_no_use(tmp_path: Path) -> None:
+    path = shop(tmp_path / "x.sqlite")
+    snapshot = take_snapshot(path, tmp_path / "kept", outlives_writers=True)
+    path.unlink()
+    assert not is_still_there(snapshot)
