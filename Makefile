@@ -5,6 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 INSTALLED := $(VENV)/.installed
 DYNALITE_VERSION := 4.0.0
+PEERS := .cache/peers-venv/.installed .cache/aiobotocore-venv/.installed
 DYNALITE := .cache/npm/.dynalite-$(DYNALITE_VERSION)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -50,10 +51,14 @@ docs: $(INSTALLED) ## Write the generated pages anew
 pictures: $(INSTALLED) browser ## Take the pictures of docs/pages.md anew
 	PYTHONPATH=tests $(RUN) docs.build_pictures
 
-ifneq ($(wildcard benchmarks/__main__.py),)
-bench: $(INSTALLED) ## Measure what the documents quote
-	$(RUN) benchmarks
-endif
+bench: $(INSTALLED) $(PEERS) ## Measure migrator beside its peers; QUICK=1 takes three minutes and writes no page
+	$(RUN) benchmarks $(if $(QUICK),--quick)
+
+# The peers' environments: .cache/NAME-venv from benchmarks/NAME-requirements.txt. aiobotocore pins another botocore than the rest.
+.cache/%-venv/.installed: benchmarks/%-requirements.txt
+	$(PYTHON) -m venv $(dir $@)
+	$(dir $@)bin/python -m pip install --quiet -r $<
+	@touch $@
 
 lock: $(INSTALLED) ## Pin the newest versions that pyproject.toml allows
 	$(RUN) uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

@@ -1,52 +1,70 @@
-"""A DynamoDB that forgets: it describes any table as ACTIVE with keys PK and SK and takes every BatchWriteItem.
-
-Measures a writer without an engine's own ceiling: `python benchmarks/sink.py PORT [LATENCY_MS]`.
-"""
+"""Starts sink.c, asks it what it saw, and ends it."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
-import zlib
+import ssl
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
-KEYS = [{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}]
-
-
-def describe(body: bytes) -> dict[str, object]:
-    attributes = [{"AttributeName": key["AttributeName"], "AttributeType": "S"} for key in KEYS]
-    table = {"TableName": json.loads(body)["TableName"], "TableStatus": "ACTIVE", "KeySchema": KEYS, "ItemCount": 0}
-    return {"Table": {**table, "AttributeDefinitions": attributes, "TableSizeBytes": 0, "TableId": "sink"}}
-
-
-ANSWERS = {b"DescribeTable": describe, b"BatchWriteItem": lambda body: {"UnprocessedItems": {}}}
+from benchmarks import native
 
 
-async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, latency_s: float) -> None:
-    try:
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            lines = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
-            headers = {name.lower(): value for name, value in lines.items()}
-            body = await reader.readexactly(int(headers[b"content-length"]))
-            await asyncio.sleep(latency_s)
-            writer.write(answer(headers[b"x-amz-target"].rpartition(b".")[2], body))
-    except (asyncio.IncompleteReadError, ConnectionResetError):
-        writer.close()
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a sink counted. A unit is a started KB on the wire, a little more than DynamoDB would charge."""
+
+    items: int
+    requests: int  #: of all operations, refused ones too
+    distinct_requests: int  #: writes whose bodies differ
+    throttled: int
+    unknown: int  #: operations it does not know
+    body_bytes: int
+    connections: int
+    units: int
+    peak_units_per_s: int
+    writing_s: float  #: from the first write to the last
 
 
-def answer(operation: bytes, body: bytes) -> bytes:
-    known = ANSWERS.get(operation)
-    status = "200 OK" if known else "400 Bad Request"
-    text = json.dumps(known(body) if known else {"__type": "UnknownOperationException"}).encode()
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {len(text)}\r\n"
-    return f"{head}x-amz-crc32: {zlib.crc32(text)}\r\n\r\n".encode() + text
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """A running sink. `certificate` is what a client must trust, without TLS None."""
+
+    url: str
+    certificate: Path | None
+
+    def seen(self) -> Seen:
+        trust = None if self.certificate is None else ssl.create_default_context(cafile=str(self.certificate))
+        with urllib.request.urlopen(f"{self.url}/stats", context=trust) as answer:
+            return Seen(**json.load(answer))
 
 
-async def main(port: int, latency_ms: float) -> None:
-    server = await asyncio.start_server(lambda r, w: serve(r, w, latency_ms / 1000), "127.0.0.1", port, limit=2**25)
-    async with server:
-        await server.serve_forever()
+@contextmanager
+def running(latency_ms: float = 0, *, tls: bool = False, units_per_s: float = 0) -> Iterator[Sink]:
+    """A sink on a free port; `units_per_s` above 0 throttles."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = Path(folder) / "certificate.pem"
+        files = [certificate, _make_certificate(certificate)] if tls else []
+        command: list[str | Path] = [native.build("sink"), "0", str(latency_ms), str(units_per_s), *files]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                port = int(process.stdout.readline())
+                yield Sink(f"{'https' if tls else 'http'}://127.0.0.1:{port}", certificate if tls else None)
+            finally:
+                process.terminate()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.0))
+def _make_certificate(certificate: Path) -> Path:
+    """A certificate that signs itself, for this machine's own address and a day; the path of its key."""
+    key = certificate.with_name("key.pem")
+    extensions = ["subjectAltName=IP:127.0.0.1", "keyUsage=critical,digitalSignature,keyCertSign"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "1", "-subj", "/CN=sink", *(word for each in extensions for word in ("-addext", each))]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return key

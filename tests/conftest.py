@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -28,11 +30,16 @@ DUMMY_ENVIRONMENT = {
 @pytest.fixture(autouse=True)
 def no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test meets the developer's AWS settings, nor their running `migrator local`."""
+    hide_real_aws(monkeypatch, tmp_path_factory.mktemp("runtime"))
+
+
+def hide_real_aws(patch: pytest.MonkeyPatch, runtime: Path) -> None:
+    """Do it by hand for a fixture of a wider scope: it is set up before `no_real_aws`."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
+        patch.delenv(name)
     for name, value in DUMMY_ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        patch.setenv(name, value)
+    patch.setenv("XDG_RUNTIME_DIR", str(runtime))
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +68,8 @@ def dynalite_url() -> Iterator[str]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
 
 
-@pytest.fixture(params=engines.engine_names())
+# Of the module, so that all its tests of one engine run together and may share a table there.
+@pytest.fixture(scope="module", params=engines.engine_names())
 def engine(request: pytest.FixtureRequest) -> str:
     """Give the URL of each engine in turn."""
     if request.param == "endpoint":
@@ -86,15 +94,24 @@ def door(endpoint_credentials: Any, engine: str) -> Iterator[Door]:
 @pytest.fixture
 def dynamodb(door: Door) -> Iterator[Any]:
     """Give a client through the door; tables that the test makes are deleted behind its back."""
+    with clearing_client(door) as client:
+        yield client
+
+
+@contextmanager
+def clearing_client(door: Door) -> Iterator[Any]:
+    """Give a client through the door; at the end the tables are deleted that were made since the beginning."""
     client = new_client(door.url)
     before = set(_tables(client))
-    yield client
-    door.faults.clear()
-    for name in set(_tables(client)) - before:
-        await_table(client, name)  # a table that is being made cannot be deleted
-        client.delete_table(TableName=name)
-        await_table(client, name, "table_not_exists")
-    client.close()
+    try:
+        yield client
+    finally:
+        door.faults.clear()
+        for name in set(_tables(client)) - before:
+            await_table(client, name)  # a table that is being made cannot be deleted
+            client.delete_table(TableName=name)
+            await_table(client, name, "table_not_exists")
+        client.close()
 
 
 def new_client(url: str) -> Any:

@@ -18,6 +18,8 @@ THROTTLED = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededExcep
 EXPIRED = "com.amazon.coral.service#ExpiredTokenException"
 DENIED = "com.amazon.coral.service#AccessDeniedException"
 INTERNAL = "com.amazonaws.dynamodb.v20120810#InternalServerError"
+#: How the names of operations begin that change nothing; PartiQL's, which may do either, are not among them.
+READING = ("BatchGet", "Describe", "Get", "List", "Query", "Scan", "TransactGet")
 
 
 def throttle(times: int | None, operations: Collection[str] = WRITES, kind: str = THROTTLED) -> Fault:
@@ -29,6 +31,13 @@ def throttle(times: int | None, operations: Collection[str] = WRITES, kind: str 
 def deny(times: int | None, operations: Collection[str] = WRITES, kind: str = DENIED) -> Fault:
     """Refuse for want of a right, or with `kind=EXPIRED` for credentials whose time is over."""
     return _limited(times, operations, lambda request, forward: Reply.error(kind, "not authorized"))
+
+
+def refuse_writes(request: Request, forward: Forward) -> Reply:
+    """Take what reads and refuse the rest, to the end. It is a fault itself, for it has nothing to choose."""
+    if request.operation.startswith(READING):
+        return forward(request)
+    return Reply.error(DENIED, f"{request.operation} is refused: this door only lets reads through")
 
 
 def server_error(times: int | None, operations: Collection[str] = WRITES, status: int = 500) -> Fault:
@@ -85,6 +94,20 @@ def leave_unprocessed(count: int, times: int | None = None) -> Fault:
         return Reply.of({**reply.document, "UnprocessedItems": unprocessed})
 
     return _limited(times, ("BatchWriteItem",), leave)
+
+
+def before_writes(*actions: Callable[[], object]) -> Fault:
+    """Do one of the actions before each of the first writes. All other writes wait meanwhile."""
+    lock = threading.Lock()
+    left = iter(actions)
+
+    def act(request: Request, forward: Forward) -> Reply:
+        if request.operation in WRITES:
+            with lock:
+                next(left, lambda: None)()
+        return forward(request)
+
+    return act
 
 
 def _by_table(writes: list[tuple[str, Any]]) -> dict[str, list[Any]]:

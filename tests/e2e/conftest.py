@@ -1,82 +1,123 @@
-"""The real command in a process of its own, and what it left in the table."""
+"""The plans that ship, run by the real command for one test or for those of a module."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import command
+from command import ROOT, Items, Migrator, Outcome
+from conftest import clearing_client, hide_real_aws
+from door import Door
+from door_faults import refuse_writes
 from oracle_madmall import comparable
 
-ROOT = Path(__file__).parents[2]
-#: Reruns of the slowest command here, on a slow machine.
-COMMAND_TIMEOUT_S = 240
+#: Names the tables that tests share otherwise than those of a test's own: on an engine they stand side by side.
+SHARED_TABLES = {
+    "ENVIRONMENT": "e2e-shared",
+    "DYNAMODB_TABLE": "users-e2e-shared",
+    "DYNAMODB_TABLE_NAME": "jobs-e2e-shared",
+}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    exit_code: int
-    stdout: str
-    stderr: str
-    report: dict[str, Any] = field(default_factory=dict)
+class Migrated:
+    """What one run of a plan left, and a client to ask it through the door."""
 
-    def entity(self, name: str) -> dict[str, Any]:
-        return next(entity for entity in self.report["entities"] if entity["entity"] == name)
+    migrator: Migrator
+    plan: Path
+    run: Outcome
+    door: Door
+    client: Any
+
+    @property
+    def table(self) -> str:
+        """The plan's one table."""
+        (name,) = {entity["table"] for entity in self.run.report["entities"]}
+        return str(name)
+
+    def table_of(self, entity: str) -> str:
+        return str(self.run.entity(entity)["table"])
+
+    def verify(self) -> Outcome:
+        return self.migrator("verify", self.plan)
+
+    def scan(self, entity: str | None = None) -> Items:
+        """All items of the plan's one table, or of the entity's, by the values of the key."""
+        return command.scan(self.client, self.table_of(entity) if entity else self.table)
 
 
-@dataclass(frozen=True)
-class Migrator:
-    """`python -m migrator` against one endpoint."""
+def _run(migrator: Migrator, plan: Path, door: Door, client: Any) -> Migrated:
+    run = migrator("run", plan)
+    assert run.exit_code == 0, run.stderr
+    return Migrated(migrator, plan, run, door, client)
 
-    folder: Path
-    environment: Mapping[str, str]
 
-    def __call__(self, command: str, plan: Path, *options: str) -> Outcome:
-        report = self.folder / "report.json"
-        report.unlink(missing_ok=True)
-        extra = ("--report", str(report)) if command in ("run", "verify") else ()
-        done = subprocess.run(
-            [sys.executable, "-m", "migrator", command, str(plan), *options, *extra],
-            cwd=self.folder,
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-        found = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
-        return Outcome(done.returncode, done.stdout, done.stderr, found)
+@pytest.fixture
+def migrate(migrator: Migrator, shipped_plan: Any, door: Door, dynamodb: Any) -> Callable[[str], Migrated]:
+    """Run a plan that ships for this test alone, which may write."""
+    return lambda name: _run(migrator, shipped_plan(name), door, dynamodb)
+
+
+@pytest.fixture(scope="module")
+def migrate_once(
+    engine: str, endpoint_credentials: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Migrated]]:
+    """Run a plan that ships for all tests of a module. They only read: once it ran, the door refuses every write."""
+    with ExitStack() as stack:
+
+        def migrated(name: str) -> Migrated:
+            folder = tmp_path_factory.mktemp(name)
+            door = stack.enter_context(Door(engine, endpoint_credentials))
+            with pytest.MonkeyPatch.context() as patch:
+                hide_real_aws(patch, folder)
+                environment = command.environment(folder) | SHARED_TABLES
+                client = stack.enter_context(clearing_client(door))
+            shared = _run(command.through(door, folder, environment), _moved_plan(name, folder), door, client)
+            door.faults.append(refuse_writes)
+            return shared
+
+        yield migrated
 
 
 @pytest.fixture
 def migrator(door: Any, dynamodb: Any, tmp_path: Path) -> Migrator:
     """The command, pointed at the strict door by the usual AWS settings; `dynamodb` clears away what it made."""
-    inherited = ("PATH", "XDG_RUNTIME_DIR", *(name for name in os.environ if name.startswith("AWS_")))
-    environment = {name: os.environ[name] for name in inherited} | {
-        "HOME": str(tmp_path),
-        "PYTHONPATH": str(ROOT / "src"),
-        "AWS_ENDPOINT_URL_DYNAMODB": door.url,
-        "ENVIRONMENT": "e2e",
-    }
-    return Migrator(tmp_path, environment)
+    return command.through(door, tmp_path, command.environment(tmp_path))
 
 
 @pytest.fixture
-def scan(dynamodb: Any) -> Callable[[str], dict[tuple[str, str], dict[str, Any]]]:
-    """All items of a table, by (PK, SK)."""
+def lone_migrator(tmp_path: Path) -> Migrator:
+    """The command with no engine around it, for what brings its own: `--local`."""
+    return Migrator(tmp_path, command.environment(tmp_path))
 
-    def items(table: str) -> Iterator[dict[str, Any]]:
-        for page in dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
-            yield from page["Items"]
 
-    return lambda table: {(item["PK"]["S"], item["SK"]["S"]): item for item in items(table)}
+@pytest.fixture
+def shipped_plan(tmp_path: Path) -> Callable[..., Path]:
+    """A plan that ships, moved: its state folder goes with it, its source (or another) and mappings stay."""
+    return lambda name, source=None: _moved_plan(name, tmp_path, source)
+
+
+def _moved_plan(name: str, folder: Path, source: Path | None = None) -> Path:
+    shipped = (ROOT / "plans" / f"{name}.yaml").read_text(encoding="utf-8").replace("../", f"{ROOT}/")
+    if source:
+        own = str(ROOT / "fixtures" / f"{name}.sqlite")
+        assert own in shipped
+        shipped = shipped.replace(own, str(source))
+    copy = folder / f"{name}.yaml"
+    copy.write_text(shipped, encoding="utf-8")
+    return copy
+
+
+@pytest.fixture
+def scan(dynamodb: Any) -> Callable[[str], Items]:
+    """All items of a table, by the values of its key, as in ("USER#1", "PROFILE") or ("7",)."""
+    return lambda table: command.scan(dynamodb, table)
 
 
 @pytest.fixture(scope="session")

@@ -431,7 +431,8 @@ def test_more_rejects_than_the_plan_allows(
     outcome = migrator("run", PLAN)
     assert _stopped(outcome, "too_many_rejects", retryable=False) == (
         f"migrator: {nulls} rows were rejected, and the plan says {rule}\n"
-        f"  They are in {outcome.report['rejects']}. Mend the rows or the mapping, and run again.\n"
+        f"  They are in {outcome.report['rejects']}. Mend the rows or the mapping, and begin afresh with --restart;\n"
+        "  or allow more, and run again to go on.\n"
     )
     assert len(Path(outcome.report["rejects"]).read_text(encoding="utf-8").splitlines()) == nulls
 
@@ -597,8 +598,10 @@ def test_a_signal_stops_the_run_and_leaves_no_process_behind(
     assert (report["error"]["code"], report["error"]["retryable"]) == ("interrupted", True)
     assert 0 < report["totals"]["written"] == len(scan("shop")) < 2 * ROWS
     door.faults.clear()
-    assert migrator("run", PLAN).exit_code == 0
-    assert len(scan("shop")) == 2 * ROWS
+    resumed = migrator("run", PLAN)
+    assert (resumed.exit_code, resumed.report["resumed"]) == (0, True)
+    assert resumed.report["run_id"] == report["run_id"]
+    assert resumed.report["totals"]["written"] == len(scan("shop")) == 2 * ROWS
 
 
 # ---- the traceback is for those who ask

@@ -45,10 +45,16 @@ def plan(shipped_plan: Any) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def migrated(migrate_once: Any) -> Any:
+    """The migrated table, for tests that only read."""
+    return migrate_once("jobs")
+
+
 @pytest.fixture
-def migrated(migrator: Any, plan: Path) -> Any:
-    """The outcome of running the plan once."""
-    return migrator("run", plan)
+def own(migrate: Any) -> Any:
+    """The migrated table of one test, which may write."""
+    return migrate("jobs")
 
 
 def started_at(report: dict[str, Any]) -> datetime:
@@ -61,10 +67,10 @@ def select(sql: str, *parameters: Any) -> list[Any]:
         return [row[0] for row in db.execute(sql, parameters)]
 
 
-def query(dynamodb: Any, index: str, attribute: str, value: str, **options: Any) -> list[str]:
+def query(migrated: Any, index: str, attribute: str, value: str, **options: Any) -> list[str]:
     """The ids that an index gives, in its order. `status` is a reserved word, so every name has a placeholder."""
-    pages = dynamodb.get_paginator("query").paginate(
-        TableName=TABLE,
+    pages = migrated.client.get_paginator("query").paginate(
+        TableName=migrated.table,
         IndexName=index,
         KeyConditionExpression="#key = :value",
         ExpressionAttributeNames={"#key": attribute},
@@ -74,24 +80,22 @@ def query(dynamodb: Any, index: str, attribute: str, value: str, **options: Any)
     return [item["jobId"]["S"] for page in pages for item in page["Items"]]
 
 
-def get(dynamodb: Any, job_id: str) -> dict[str, Any]:
-    item: dict[str, Any] = dynamodb.get_item(TableName=TABLE, Key={"jobId": {"S": job_id}})["Item"]
+def get(migrated: Any, job_id: str) -> dict[str, Any]:
+    item: dict[str, Any] = migrated.client.get_item(TableName=migrated.table, Key={"jobId": {"S": job_id}})["Item"]
     return item
 
 
 # ---- the run
 
 
-def test_the_table_equals_a_plain_rendering_of_the_source(
-    migrated: Any, door: Any, scan: Any, differences: Any
-) -> None:
-    assert migrated.report["status"] == "succeeded", migrated.stderr
-    assert door.refused == []
-    assert differences(scan(TABLE), expected_items(SOURCE, started_at(migrated.report))) == []
+def test_the_table_equals_a_plain_rendering_of_the_source(migrated: Any, differences: Any) -> None:
+    assert migrated.run.report["status"] == "succeeded"
+    assert migrated.door.refused == []
+    assert differences(migrated.scan(), expected_items(SOURCE, started_at(migrated.run.report))) == []
 
 
-def test_verify_finds_no_difference_and_every_access_pattern_agrees(migrator: Any, migrated: Any, plan: Path) -> None:
-    verify = migrator("verify", plan)
+def test_verify_finds_no_difference_and_every_access_pattern_agrees(migrated: Any) -> None:
+    verify = migrated.verify()
     assert verify.exit_code == 0, verify.stdout + verify.stderr
     assert "access patterns: 7 of 7 agree" in verify.stdout
 
@@ -103,9 +107,9 @@ def test_an_embedded_dynamodb_does_as_well(lone_migrator: Any, plan: Path) -> No
     assert verify.exit_code == 0, verify.stdout + verify.stderr
 
 
-def test_the_system_status_lives_for_a_year_from_the_run(migrated: Any, dynamodb: Any) -> None:
-    status = get(dynamodb, "system-status")
-    assert int(status["ttl"]["N"]) == int(started_at(migrated.report).timestamp()) + YEAR_S
+def test_the_system_status_lives_for_a_year_from_the_run(migrated: Any) -> None:
+    status = get(migrated, "system-status")
+    assert int(status["ttl"]["N"]) == int(started_at(migrated.run.report).timestamp()) + YEAR_S
 
 
 def test_a_broken_row_is_rejected_alone_and_says_why(
@@ -140,14 +144,12 @@ def test_a_backup_of_the_day_is_made(migrator: Any, plan: Path, dynamodb: Any) -
 
 
 @pytest.mark.parametrize("engine", ["dynalite"], indirect=True)
-def test_without_backups_the_items_of_before_the_run_become_lines(
-    migrator: Any, migrated: Any, plan: Path, dynamodb: Any, scan: Any
-) -> None:
-    dynamodb.put_item(TableName=TABLE, Item={"jobId": {"S": "of the application's own"}})
-    before = scan(TABLE)
-    state = plan.parent / ".migrator" / "backups"
+def test_without_backups_the_items_of_before_the_run_become_lines(own: Any) -> None:
+    own.client.put_item(TableName=own.table, Item={"jobId": {"S": "of the application's own"}})
+    before = own.scan()
+    state = own.plan.parent / ".migrator" / "backups"
     (of_the_first_run,) = state.iterdir()
-    again = migrator("run", plan)
+    again = own.migrator("run", own.plan)
     (of_the_second_run,) = set(state.iterdir()) - {of_the_first_run}
     lines = [json.loads(line) for line in of_the_second_run.read_text(encoding="utf-8").splitlines()]
     assert of_the_first_run.read_text(encoding="utf-8") == ""
@@ -158,8 +160,8 @@ def test_without_backups_the_items_of_before_the_run_become_lines(
 # ---- what the application asks
 
 
-def test_a_job_is_found_by_its_id(migrated: Any, dynamodb: Any) -> None:
-    assert get(dynamodb, "job-12345") == {
+def test_a_job_is_found_by_its_id(migrated: Any) -> None:
+    assert get(migrated, "job-12345") == {
         "jobId": {"S": "job-12345"},
         "status": {"S": "processing"},
         "userId": {"S": "user123"},
@@ -172,23 +174,23 @@ def test_a_job_is_found_by_its_id(migrated: Any, dynamodb: Any) -> None:
     }
 
 
-def test_the_jobs_of_a_status_come_in_the_order_of_their_creation(migrated: Any, dynamodb: Any) -> None:
+def test_the_jobs_of_a_status_come_in_the_order_of_their_creation(migrated: Any) -> None:
     in_order = "SELECT job_id FROM jobs WHERE status = ? ORDER BY julianday(created_at)"
     statuses = ["pending", "processing", "completed", "failed"]
-    found = {status: query(dynamodb, "StatusIndex", "status", status) for status in statuses}
+    found = {status: query(migrated, "StatusIndex", "status", status) for status in statuses}
     assert found == {status: select(in_order, status) for status in statuses}
 
 
-def test_the_jobs_of_a_user_come_newest_first(migrated: Any, dynamodb: Any) -> None:
+def test_the_jobs_of_a_user_come_newest_first(migrated: Any) -> None:
     newest_first = "SELECT job_id FROM jobs WHERE user_id = ? ORDER BY julianday(created_at) DESC"
     users = select("SELECT DISTINCT user_id FROM jobs")
-    found = {user: query(dynamodb, "UserIndex", "userId", user, ScanIndexForward=False) for user in users}
+    found = {user: query(migrated, "UserIndex", "userId", user, ScanIndexForward=False) for user in users}
     assert found == {user: select(newest_first, user) for user in users}
 
 
-def test_a_scan_between_two_dates_holds_their_first_and_last_second(migrated: Any, dynamodb: Any) -> None:
-    found = dynamodb.scan(
-        TableName=TABLE,
+def test_a_scan_between_two_dates_holds_their_first_and_last_second(migrated: Any) -> None:
+    found = migrated.client.scan(
+        TableName=migrated.table,
         FilterExpression="createdAt BETWEEN :start AND :end",
         ExpressionAttributeValues={
             ":start": {"S": "2024-01-01T00:00:00Z"},
@@ -201,9 +203,9 @@ def test_a_scan_between_two_dates_holds_their_first_and_last_second(migrated: An
     assert ids == select(of_january)
 
 
-def test_a_job_that_is_done_moves_from_one_status_to_the_other(migrated: Any, dynamodb: Any) -> None:
-    dynamodb.update_item(
-        TableName=TABLE,
+def test_a_job_that_is_done_moves_from_one_status_to_the_other(own: Any) -> None:
+    own.client.update_item(
+        TableName=own.table,
         Key={"jobId": {"S": "job-12345"}},
         UpdateExpression="SET #status = :status, updatedAt = :updated, outputFile = :output",
         ExpressionAttributeNames={"#status": "status"},
@@ -213,8 +215,8 @@ def test_a_job_that_is_done_moves_from_one_status_to_the_other(migrated: Any, dy
             ":output": {"S": "results/job-12345/q4 report.pdf"},
         },
     )
-    assert "job-12345" not in query(dynamodb, "StatusIndex", "status", "processing")
-    assert "job-12345" in query(dynamodb, "StatusIndex", "status", "completed")
+    assert "job-12345" not in query(own, "StatusIndex", "status", "processing")
+    assert "job-12345" in query(own, "StatusIndex", "status", "completed")
 
 
 # ---- the table itself, where every setting is kept

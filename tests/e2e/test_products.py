@@ -17,7 +17,6 @@ from oracle_products import expected_items
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "fixtures" / "products.sqlite"
 TABLES = {"Product": "e2e-products", "Session": "e2e-sessions"}
-PRODUCTS, SESSIONS = TABLES.values()
 
 #: The two items that the description of the tables prints.
 SAMPLE_PRODUCT = {
@@ -62,10 +61,10 @@ def plan(shipped_plan: Any) -> Path:
     return path
 
 
-@pytest.fixture
-def migrated(migrator: Any, plan: Path) -> Any:
-    """The outcome of running the plan once."""
-    return migrator("run", plan)
+@pytest.fixture(scope="module")
+def migrated(migrate_once: Any) -> Any:
+    """The migrated tables, for tests that only read."""
+    return migrate_once("products")
 
 
 def select(sql: str, *parameters: Any) -> list[Any]:
@@ -74,9 +73,14 @@ def select(sql: str, *parameters: Any) -> list[Any]:
         return [row[0] for row in db.execute(sql, parameters)]
 
 
-def query_category(dynamodb: Any, category: str, **options: Any) -> list[dict[str, Any]]:
-    pages = dynamodb.get_paginator("query").paginate(
-        TableName=PRODUCTS,
+def get(migrated: Any, entity: str, **key: dict[str, str]) -> dict[str, Any]:
+    item: dict[str, Any] = migrated.client.get_item(TableName=migrated.table_of(entity), Key=key)["Item"]
+    return item
+
+
+def query_category(migrated: Any, category: str, **options: Any) -> list[dict[str, Any]]:
+    pages = migrated.client.get_paginator("query").paginate(
+        TableName=migrated.table_of("Product"),
         IndexName="CategoryIndex",
         KeyConditionExpression="category = :cat",
         ExpressionAttributeValues={":cat": {"S": category}},
@@ -88,24 +92,20 @@ def query_category(dynamodb: Any, category: str, **options: Any) -> list[dict[st
 # ---- the run
 
 
-def test_both_tables_equal_a_plain_rendering_of_the_source(
-    migrated: Any, door: Any, scan: Any, differences: Any
-) -> None:
-    assert migrated.report["status"] == "succeeded", migrated.stderr
-    assert door.refused == []
-    for entity, table in TABLES.items():
-        assert differences(scan(table), expected_items(SOURCE, entity)) == []
+def test_both_tables_equal_a_plain_rendering_of_the_source(migrated: Any, differences: Any) -> None:
+    assert migrated.run.report["status"] == "succeeded"
+    assert migrated.door.refused == []
+    for entity in TABLES:
+        assert differences(migrated.scan(entity), expected_items(SOURCE, entity)) == []
 
 
-def test_the_sample_items_are_what_the_description_prints(migrated: Any, dynamodb: Any) -> None:
-    product = dynamodb.get_item(TableName=PRODUCTS, Key={"id": {"N": "1"}})["Item"]
-    session = dynamodb.get_item(TableName=SESSIONS, Key={"session_id": {"S": "sess_123456789"}})["Item"]
-    assert product == SAMPLE_PRODUCT
-    assert session == SAMPLE_SESSION
+def test_the_sample_items_are_what_the_description_prints(migrated: Any) -> None:
+    assert get(migrated, "Product", id={"N": "1"}) == SAMPLE_PRODUCT
+    assert get(migrated, "Session", session_id={"S": "sess_123456789"}) == SAMPLE_SESSION
 
 
-def test_verify_finds_no_difference_and_every_access_pattern_agrees(migrator: Any, migrated: Any, plan: Path) -> None:
-    verify = migrator("verify", plan)
+def test_verify_finds_no_difference_and_every_access_pattern_agrees(migrated: Any) -> None:
+    verify = migrated.verify()
     assert verify.exit_code == 0, verify.stdout + verify.stderr
     assert "access patterns: 7 of 7 agree" in verify.stdout
 
@@ -117,8 +117,8 @@ def test_an_embedded_dynamodb_does_as_well(lone_migrator: Any, plan: Path) -> No
     assert verify.exit_code == 0, verify.stdout + verify.stderr
 
 
-def test_what_the_shop_pays_stays_behind(migrated: Any, scan: Any) -> None:
-    assert [key for key, item in scan(PRODUCTS).items() if "unit_cost" in item] == []
+def test_what_the_shop_pays_stays_behind(migrated: Any) -> None:
+    assert [key for key, item in migrated.scan("Product").items() if "unit_cost" in item] == []
 
 
 def test_a_broken_row_is_rejected_alone_and_says_why(
@@ -145,57 +145,57 @@ def test_a_broken_row_is_rejected_alone_and_says_why(
 # ---- what the application asks: products
 
 
-def test_a_product_is_found_by_its_id_where_a_double_would_find_its_neighbour(migrated: Any, dynamodb: Any) -> None:
-    titles = [
-        dynamodb.get_item(TableName=PRODUCTS, Key={"id": {"N": number}})["Item"]["title"]["S"]
-        for number in ("9007199254740992", "9007199254740993")
-    ]
+def test_a_product_is_found_by_its_id_where_a_double_would_find_its_neighbour(migrated: Any) -> None:
+    numbers = ("9007199254740992", "9007199254740993")
+    titles = [get(migrated, "Product", id={"N": number})["title"]["S"] for number in numbers]
     assert titles == ["Hinge, left", "Hinge, right"]
 
 
-def test_every_category_comes_newest_first(migrated: Any, dynamodb: Any) -> None:
+def test_every_category_comes_newest_first(migrated: Any) -> None:
     newest_first = "SELECT id FROM products WHERE category = ? ORDER BY julianday(created_at) DESC"
     categories = select("SELECT DISTINCT category FROM products WHERE category <> ''")
-    found = {category: query_category(dynamodb, category, ScanIndexForward=False) for category in categories}
+    found = {category: query_category(migrated, category, ScanIndexForward=False) for category in categories}
     assert {category: [int(item["id"]["N"]) for item in items] for category, items in found.items()} == {
         category: select(newest_first, category) for category in categories
     }
 
 
-def test_a_product_in_no_category_is_in_no_index(migrated: Any, dynamodb: Any) -> None:
-    indexed = dynamodb.scan(TableName=PRODUCTS, IndexName="CategoryIndex")["Items"]
+def test_a_product_in_no_category_is_in_no_index(migrated: Any) -> None:
+    indexed = migrated.client.scan(TableName=migrated.table_of("Product"), IndexName="CategoryIndex")["Items"]
     in_one = select("SELECT id FROM products WHERE category <> ''")
     assert len(in_one) < len(select("SELECT id FROM products"))
     assert sorted(int(item["id"]["N"]) for item in indexed) == sorted(in_one)
 
 
-def test_the_index_answers_with_the_whole_product(migrated: Any, dynamodb: Any) -> None:
-    assert SAMPLE_PRODUCT in query_category(dynamodb, "electronics")
+def test_the_index_answers_with_the_whole_product(migrated: Any) -> None:
+    assert SAMPLE_PRODUCT in query_category(migrated, "electronics")
 
 
-def test_all_products_come_from_a_scan(migrated: Any, scan: Any) -> None:
-    assert sorted(int(number) for (number,) in scan(PRODUCTS)) == select("SELECT id FROM products ORDER BY id")
+def test_all_products_come_from_a_scan(migrated: Any) -> None:
+    assert sorted(int(number) for (number,) in migrated.scan("Product")) == select(
+        "SELECT id FROM products ORDER BY id"
+    )
 
 
 # ---- what the application asks: sessions
 
 
-def test_session_data_is_the_text_that_was_stored(migrated: Any, dynamodb: Any) -> None:
+def test_session_data_is_the_text_that_was_stored(migrated: Any) -> None:
     stored = select("SELECT session_id FROM sessions WHERE data LIKE '{ %' LIMIT 1")[0]
-    session = dynamodb.get_item(TableName=SESSIONS, Key={"session_id": {"S": stored}})["Item"]
+    session = get(migrated, "Session", session_id={"S": stored})
     assert session["data"] == {"S": '{ "cart" : [ ] , "preferences" : { } }'}
 
 
-def test_a_session_expires_at_the_second_that_its_text_names(migrated: Any, scan: Any) -> None:
+def test_a_session_expires_at_the_second_that_its_text_names(migrated: Any) -> None:
     to_seconds = "SELECT CAST(strftime('%s', expires_at) AS INTEGER) FROM sessions ORDER BY session_id"
-    found = scan(SESSIONS)
+    found = migrated.scan("Session")
     assert [int(found[key]["expires_at"]["N"]) for key in sorted(found)] == select(to_seconds)
 
 
-def test_living_sessions_are_told_from_expired_ones(migrated: Any, dynamodb: Any) -> None:
+def test_living_sessions_are_told_from_expired_ones(migrated: Any) -> None:
     in_2025 = 1_735_689_600
-    living = dynamodb.scan(
-        TableName=SESSIONS,
+    living = migrated.client.scan(
+        TableName=migrated.table_of("Session"),
         FilterExpression="expires_at > :now",
         ExpressionAttributeValues={":now": {"N": str(in_2025)}},
     )["Items"]
@@ -224,7 +224,7 @@ def test_the_tables_are_as_their_mappings_define_them(migrator: Any, kept: KeptS
 def test_sessions_expire_and_products_do_not(migrator: Any, kept: KeptSettings, plan: Path) -> None:
     migrator("run", plan)
     expiring = {request["TableName"]: request["TimeToLiveSpecification"] for request in kept.of("UpdateTimeToLive")}
-    assert expiring == {SESSIONS: {"AttributeName": "expires_at", "Enabled": True}}
+    assert expiring == {TABLES["Session"]: {"AttributeName": "expires_at", "Enabled": True}}
 
 
 def test_both_tables_are_encrypted_with_the_key_that_aws_manages(migrator: Any, kept: KeptSettings, plan: Path) -> None:

@@ -109,13 +109,13 @@ _RULES = (
         f"CASE typeof({{c}}) WHEN 'text' THEN {INVALID_UTF8}(CAST({{c}} AS BLOB)) ELSE 0 END",
     ),
     _Rule("nul_in_text", "{n} with a NUL", lambda at: at.profile.with_nul > 0, "{is_text} AND instr({c}, char(0)) > 0"),
-    _Rule("not_finite", "{n} with an infinity", lambda at: at.holds("REAL"), "{is_real} AND abs({c}) = 9e999"),
+    _Rule("not_finite", "{n} with an infinity", lambda at: at.holds("REAL"), "{is_real} AND abs({as_real}) = 9e999"),
     _Rule(
         "number_out_of_range",
         "{n} out of range",
         lambda at: at.holds("REAL"),
-        f"{{is_real}} AND (abs({{c}}) > {_LARGEST} AND abs({{c}}) < 9e999"
-        f" OR abs({{c}}) < {_SMALLEST} AND {{plain}} <> 0)",
+        f"{{is_real}} AND (abs({{as_real}}) > {_LARGEST} AND abs({{as_real}}) < 9e999"
+        f" OR abs({{as_real}}) < {_SMALLEST} AND {{plain}} <> 0)",
     ),
     _Rule(
         "number_too_precise",
@@ -181,6 +181,8 @@ def _condition(rows: RowsOf, rule: _Rule, place: Place) -> str:
         "plain": f"{c} COLLATE BINARY",
         "is_text": f"typeof({c}) = 'text'",
         "is_real": f"typeof({c}) = 'real'",
+        # SQLite evaluates both sides of an AND, and the absolute of the least integer is an error
+        "as_real": f"CAST({c} AS REAL)",
         "empty": f"typeof({c}) IN ('text', 'blob') AND length(CAST({c} AS BLOB)) = 0",
         "bytes": f"CASE typeof({c}) WHEN 'text' THEN {utf8_length(rows.connection, c)} ELSE length({c}) END",
         "kind": f"typeof({c}) <> 'null' AND {kind}",

@@ -19,7 +19,8 @@ from migrator.mapping.document import read_mapping
 from migrator.mapping.model import Entity, TableDefinition
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import EntityRenderer, RenderContext
-from migrator.source.rows import WHOLE, iter_rows
+from migrator.source.read import WHOLE
+from migrator.source.rows import iter_rows
 from migrator.source.schema import Schema
 from migrator.yamlfile import parse_yaml
 

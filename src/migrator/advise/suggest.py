@@ -28,8 +28,9 @@ from migrator.mapping.model import Entity, TableDefinition
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import EntityRenderer, RenderContext
 from migrator.source.integrity import check_integrity
+from migrator.source.read import WHOLE
 from migrator.source.relation import quote
-from migrator.source.rows import WHOLE, iter_rows
+from migrator.source.rows import iter_rows
 from migrator.source.schema import Schema, reflect_schema
 from migrator.source.snapshot import connect, release, take_snapshot
 from migrator.yamlfile import parse_yaml

@@ -111,7 +111,7 @@ def check(plan_path: Path, local: bool) -> int:
 @file_option("--html", "page", help="Also write the report as a page, with pictures, to FILE.")
 @click.option("--no-values", is_flag=True, help="Leave keys and values of rejected rows out of the page.")
 @prices_option
-@click.option("--restart", is_flag=True, help="Begin afresh, as every run does in this version.")
+@click.option("--restart", is_flag=True, help="Give a run that was cut off up, and begin afresh.")
 @local_option
 @log_options
 def run(
@@ -125,9 +125,10 @@ def run(
     restart: bool,
     local: bool,
 ) -> int:
-    """Run a migration. One that was cut off is run again from its beginning.
+    """Run a migration. One that was cut off goes on where it was.
 
     Rows that cannot become items are rejected, one by one, into a file that the report names; the others are written.
+    A run does not go on with another source, mapping or table than it began with: put them back, or use --restart.
     """
     from migrator.run.engine import run_plan
     from migrator.target.prices import load_prices

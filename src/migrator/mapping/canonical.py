@@ -42,14 +42,30 @@ def _text_size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _number_size(text: str) -> int:
-    """A byte, one for each pair of digits as they stand around the point, and one for a minus."""
-    sign, digits, _ = (number := Decimal(text)).as_tuple()
-    significant = len("".join(map(str, digits)).rstrip("0"))
-    if not significant:
-        return 1
-    splits_a_pair = significant % 2 == 0 and number.adjusted() % 2 == 0
-    return 1 + (significant + 1) // 2 + splits_a_pair + sign
+def number_size(text: str) -> int:
+    """A byte, one for each pair of digits as they stand around the point, and one for a minus.
+
+    >>> number_size("1200"), number_size("-12.50"), number_size("1E+3")
+    (2, 4, 2)
+    """
+    whole, _, fraction = text.removeprefix("-").partition(".")
+    if not (whole + fraction).isdecimal():  # spelled with an E, or not in our way
+        return _any_number_size(Decimal(text))
+    digits = whole.lstrip("0") + fraction
+    leading = digits.lstrip("0")
+    significant = len(leading.rstrip("0"))
+    adjusted = len(digits) - len(fraction) - 1 - (len(digits) - len(leading))
+    return _digits_size(significant, adjusted, text[0] == "-")
+
+
+def _any_number_size(number: Decimal) -> int:
+    sign, digits, _ = number.as_tuple()
+    return _digits_size(len("".join(map(str, digits)).rstrip("0")), number.adjusted(), bool(sign))
+
+
+def _digits_size(significant: int, adjusted: int, negative: bool) -> int:
+    splits_a_pair = significant % 2 == 0 and adjusted % 2 == 0
+    return 1 + (significant + 1) // 2 + splits_a_pair + negative if significant else 1
 
 
 def _list_size(values: list[AttributeValue]) -> int:
@@ -62,14 +78,14 @@ def _map_size(values: Attributes) -> int:
 
 _SIZES: Mapping[str, Callable[[Any], int]] = {
     "S": _text_size,
-    "N": _number_size,
+    "N": number_size,
     "B": len,
     "BOOL": lambda _: 1,
     "NULL": lambda _: 1,
     "L": _list_size,
     "M": _map_size,
     "SS": lambda members: sum(map(_text_size, members)),
-    "NS": lambda members: sum(map(_number_size, members)),
+    "NS": lambda members: sum(map(number_size, members)),
     "BS": lambda members: sum(map(len, members)),
 }
 

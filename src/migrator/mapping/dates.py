@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from migrator.errors import RowRejected
@@ -22,6 +23,7 @@ _MILLISECOND = 1_000_000
 _MICROSECOND = 1_000
 _DAY = 86_400 * _SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 # https://www.sqlite.org/lang_datefunc.html: Julian days up to 9999-12-31; date.c rounds them to milliseconds.
@@ -97,6 +99,12 @@ def check_form(form: str) -> str | None:
     return None
 
 
+def iso8601(value: FilteredValue, form: str = "") -> str:
+    """The filter `iso8601`: as `to_instant` and `to_iso8601` say, with a short way for what is ISO text already."""
+    moment = _usual_moment(value) if type(value) is str and not form else None
+    return f"{moment.isoformat()}Z" if moment else to_iso8601(to_instant(value, form))
+
+
 def to_seconds(instant: int) -> int:
     """Rounded down, also before 1970.
 
@@ -116,7 +124,7 @@ def to_iso8601(instant: int) -> str:
     >>> to_iso8601(1_500_000_000), to_iso8601(0)
     ('1970-01-01T00:00:01.500000Z', '1970-01-01T00:00:00Z')
     """
-    return _to_datetime(instant).isoformat().removesuffix("+00:00") + "Z"
+    return f"{_to_datetime(instant).isoformat()}Z"
 
 
 def to_date(instant: int) -> str:
@@ -129,8 +137,9 @@ def to_date(instant: int) -> str:
 
 
 def _to_datetime(instant: int) -> datetime:
+    """In UTC, and naive."""
     try:
-        return _EPOCH + timedelta(microseconds=instant // _MICROSECOND)
+        return _NAIVE_EPOCH + timedelta(microseconds=instant // _MICROSECOND)
     except OverflowError as error:
         raise RowRejected("date_out_of_range", "the date lies outside of the years 1 to 9999") from error
 
@@ -195,6 +204,9 @@ def _from_format(text: str, form: str) -> int:
 
 
 def _from_iso(text: str) -> int:
+    if moment := _usual_moment(text):
+        elapsed = moment - _NAIVE_EPOCH
+        return (elapsed.days * 86_400 + elapsed.seconds) * _SECOND
     stripped = text.strip()
     match = _ISO.fullmatch(stripped) or _ISO_BASIC.fullmatch(stripped)
     if match is None:
@@ -203,6 +215,19 @@ def _from_iso(text: str) -> int:
         return _from_parts(match.groupdict())
     except ValueError as error:
         raise RowRejected("not_a_date", f"{shown(text)} is not a date: {error}") from error
+
+
+def _usual_moment(text: str) -> datetime | None:
+    """A moment as most files write it, `2024-01-31 12:34:56` or `2024-01-31T12:34:56Z`, without the patterns' cost."""
+    if len(text) in (19, 20) and text[10] in "T " and text[19:] in ("", "Z"):
+        plain = f"{text[:10]}T{text[11:19]}"
+        try:
+            moment = datetime.fromisoformat(plain)
+        except ValueError:
+            return None
+        # fromisoformat() knows more forms than this one.
+        return moment if moment.isoformat() == plain else None
+    return None
 
 
 def _from_parts(parts: dict[str, Any]) -> int:
@@ -222,10 +247,14 @@ def _offset_s(zone: str | None) -> int:
     return (-1 if zone[0] == "-" else 1) * (hours * 3600 + minutes * 60)
 
 
-#: filter -> what it makes of an instant
-DATE_FILTERS: Mapping[str, Callable[[int], int | str]] = {
-    "epoch": to_seconds,
-    "epoch_ms": to_milliseconds,
-    "iso8601": to_iso8601,
-    "date": to_date,
+def _through_instant(convert: Callable[[int], int | str], value: FilteredValue, form: str = "") -> FilteredValue:
+    return convert(to_instant(value, form))
+
+
+#: filter -> what it makes of a value, by a unit or format
+DATE_FILTERS: Mapping[str, Callable[..., FilteredValue]] = {
+    "epoch": partial(_through_instant, to_seconds),
+    "epoch_ms": partial(_through_instant, to_milliseconds),
+    "iso8601": iso8601,
+    "date": partial(_through_instant, to_date),
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -142,16 +141,12 @@ def _is_namespace(value: str) -> str | None:
     return None
 
 
-def _through_instant(convert: Callable[[int], int | str], value: FilteredValue, form: str = "") -> FilteredValue:
-    return convert(dates.to_instant(value, form))
-
-
 _ANY = (str, int, float)
 _FORM = (Argument("unit or format", (str,), dates.check_form, optional=True),)
 
 
 def _date_filter(name: str, meaning: str) -> FilterSpec:
-    return FilterSpec(partial(_through_instant, dates.DATE_FILTERS[name]), meaning, _FORM)
+    return FilterSpec(dates.DATE_FILTERS[name], meaning, _FORM)
 
 
 FILTERS: Mapping[str, FilterSpec] = MappingProxyType(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from migrator.mapping.model import Children, ColumnValue, Entity, Expression, MapOf, SourceSpec, Template
+from migrator.source.read import ChildRead, Read
 from migrator.source.relation import Relation
-from migrator.source.rows import ChildRead, Read
 
 RelationOf = Callable[[SourceSpec], Relation]
 

@@ -6,7 +6,7 @@ Expressions are turned into closures once, so that a row costs calls and no deci
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from migrator.errors import RowRejected
@@ -24,6 +24,7 @@ from migrator.mapping.model import (
     KeyType,
     MapOf,
     Now,
+    Rule,
     TableDefinition,
     Template,
 )
@@ -32,7 +33,8 @@ from migrator.mapping.rules import check_rules
 from migrator.mapping.templates import Lookup, column_value, is_null, render_text
 from migrator.mapping.validate import check_item
 from migrator.mapping.values import number_text, to_attribute_value, to_text
-from migrator.source.rows import ChildRead, Read, Row
+from migrator.source.read import ChildRead, Read
+from migrator.source.rows import Row
 from migrator.source.text import SqliteValue
 
 NULL: AttributeValue = {"NULL": True}
@@ -76,21 +78,23 @@ class EntityRenderer:
 
     def render(self, row: Row) -> Rendered:
         """The row's items. Raises RowRejected: a row is rendered whole or rejected whole."""
-        warnings = self._check_rules(row)
+        warnings = 0
+        if self._rules:
+            warnings = count_warnings(self._rules, dict(zip(self._columns, row.values, strict=True)))
         items = []
         for position, (condition, evaluate) in enumerate(self._items):
             if condition is None or row.conditions[condition]:
                 items.append((position, to_item(evaluate(row), self._table, validate=self._validate)))
         return Rendered(items, warnings)
 
-    def _check_rules(self, row: Row) -> int:
-        if not self._rules:
-            return 0
-        findings = check_rules(self._rules, dict(zip(self._columns, row.values, strict=True)))
-        for rule, column, severity, detail in findings:
-            if severity == "error":
-                raise RowRejected(rule, detail, column)
-        return len(findings)
+
+def count_warnings(rules: tuple[Rule, ...], values: Mapping[str, SqliteValue]) -> int:
+    """How many rules a row breaks that only warn. Raises RowRejected for the first of the others."""
+    findings = check_rules(rules, values)
+    for rule, column, severity, detail in findings:
+        if severity == "error":
+            raise RowRejected(rule, detail, column)
+    return len(findings)
 
 
 def to_item(attributes: Attributes, table: TableDefinition, *, validate: bool = True) -> Item:

@@ -32,8 +32,8 @@ def check_item(attributes: Attributes, table: TableDefinition) -> int:
     _check_table_key(attributes, table)
     _check_index_keys(attributes, table)
     for name, value in attributes.items():
-        _check_name(name)
-        _check_value(value, name, 0)
+        check_name(name)
+        check_value(value, name, 0)
     size = item_size(attributes)
     if size > ITEM_SIZE_BYTES:
         raise RowRejected("item_too_large", f"the item has {size} bytes, over DynamoDB's {ITEM_SIZE_BYTES}")
@@ -44,7 +44,7 @@ def check_item(attributes: Attributes, table: TableDefinition) -> int:
 
 
 def _check_table_key(attributes: Attributes, table: TableDefinition) -> None:
-    for attribute, limit in _table_keys(table):
+    for attribute, limit in table_keys(table):
         value = attributes.get(attribute.name)
         if value is None:
             raise RowRejected("missing_key", f"the item has no {attribute.name}, a key of the table")
@@ -53,7 +53,7 @@ def _check_table_key(attributes: Attributes, table: TableDefinition) -> None:
 
 def _check_index_keys(attributes: Attributes, table: TableDefinition) -> None:
     """An item without an index key is just not in the index; with one, it must fit."""
-    for attribute, limit in _index_keys(table):
+    for attribute, limit in index_keys(table):
         value = attributes.get(attribute.name)
         if value is not None:
             _check_key(value, attribute, limit, "index_key_type", "index_key_empty", "an index")
@@ -78,17 +78,17 @@ def check_asked_key(value: AttributeValue, attribute: KeyAttribute, *, partition
     """Hold what a query asks of a key against what a key can be. Raises RowRejected."""
     limit = PARTITION_KEY_BYTES if partition else SORT_KEY_BYTES
     _check_key(value, attribute, limit, "key_type", "empty_key", "what is asked")
-    _check_value(value, attribute.name, 0)
+    check_value(value, attribute.name, 0)
 
 
 @lru_cache(maxsize=64)
-def _table_keys(table: TableDefinition) -> tuple[KeyLimit, ...]:
+def table_keys(table: TableDefinition) -> tuple[KeyLimit, ...]:
     return _limits(table.partition_key, table.sort_key)
 
 
 @lru_cache(maxsize=64)
-def _index_keys(table: TableDefinition) -> tuple[KeyLimit, ...]:
-    own = {attribute.name: limit for attribute, limit in _table_keys(table)}
+def index_keys(table: TableDefinition) -> tuple[KeyLimit, ...]:
+    own = {attribute.name: limit for attribute, limit in table_keys(table)}
     tightest: dict[KeyAttribute, int] = {}
     for index in table.indexes:
         for attribute, limit in _limits(index.partition_key, index.sort_key):
@@ -103,7 +103,7 @@ def _limits(partition_key: KeyAttribute, sort_key: KeyAttribute | None) -> tuple
 # ---- values
 
 
-def _check_value(value: AttributeValue, name: str, depth: int) -> None:
+def check_value(value: AttributeValue, name: str, depth: int) -> None:
     """`depth` counts the lists and maps around the value."""
     ((kind, content),) = value.items()
     check = _CHECKS.get(kind)
@@ -111,7 +111,7 @@ def _check_value(value: AttributeValue, name: str, depth: int) -> None:
         check(content, name, depth)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     if not name:
         raise RowRejected("empty_name", "an attribute has no name")
     _check_text(name, name, 0)
@@ -137,14 +137,14 @@ def _check_depth(name: str, depth: int) -> None:
 def _check_list(values: list[AttributeValue], name: str, depth: int) -> None:
     _check_depth(name, depth)
     for value in values:
-        _check_value(value, name, depth + 1)
+        check_value(value, name, depth + 1)
 
 
 def _check_map(values: Attributes, name: str, depth: int) -> None:
     _check_depth(name, depth)
     for inner, value in values.items():
-        _check_name(inner)
-        _check_value(value, inner, depth + 1)
+        check_name(inner)
+        check_value(value, inner, depth + 1)
 
 
 def _set_check(

@@ -28,8 +28,8 @@ from migrator.mapping.render import RenderContext, render_fixed
 from migrator.mapping.templates import disjoint, key_pattern, proves_unique
 from migrator.run.plan import Plan
 from migrator.run.segment import Unit
+from migrator.source.read import Read
 from migrator.source.relation import Relation
-from migrator.source.rows import Read
 from migrator.source.schema import Schema, Table, reflect_schema
 from migrator.source.snapshot import Snapshot, connect
 

@@ -1,14 +1,37 @@
-"""Add a segment's counts to its entity's: plain sums, in one place."""
+"""Counts added up, of segments to those of their entities: plain sums, in one place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 
 from migrator.run.rejects import FailedLine
 from migrator.run.report import EntityResult, Requests
 from migrator.run.segment import SegmentResult
 from migrator.target.outcome import LATENCIES_KEPT, WriteResult
+
+#: What is counted of an entity, and so of a part of a segment.
+COUNTS = tuple(field.name for field in fields(EntityResult) if field.type in ("int", "float"))
+
+
+def counts_of(result: SegmentResult) -> dict[str, float]:
+    """A part's counts by name."""
+    counted = book(EntityResult("", "", None), result)
+    return {name: getattr(counted, name) for name in COUNTS}
+
+
+def add_counts(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """
+    >>> add_counts({}, {name: 1 for name in COUNTS})["read"]
+    1
+    """
+    return {name: one.get(name, 0) + other[name] for name in COUNTS}
+
+
+def book_counts(entity: EntityResult, counts: Mapping[str, float]) -> EntityResult:
+    """The entity's counts with those of a segment that an earlier part of the run recorded."""
+    own: dict[str, float] = {name: getattr(entity, name) for name in COUNTS}
+    return replace(entity, **add_counts(own, counts))  # type: ignore[arg-type]  # counts are numbers
 
 
 def book(entity: EntityResult, result: SegmentResult) -> EntityResult:
@@ -19,11 +42,11 @@ def book(entity: EntityResult, result: SegmentResult) -> EntityResult:
         read=entity.read + result.read,
         rendered_rows=entity.rendered_rows + result.rendered_rows,
         items=entity.items + result.items,
-        written=entity.written + write.written.total(),
-        skipped=entity.skipped + result.skipped + write.skipped.total(),
+        written=entity.written + write.written,
+        skipped=entity.skipped + result.skipped + write.skipped,
         rejected=entity.rejected + len(result.rejects),
         failed=entity.failed + len(write.failed),
-        unsent=entity.unsent + write.unsent.total(),
+        unsent=entity.unsent + write.unsent,
         warnings=entity.warnings + result.warnings,
         bytes=entity.bytes + write.bytes,
         index_entries=entity.index_entries + write.index_entries,
@@ -40,12 +63,13 @@ def book_requests(requests: Requests, write: WriteResult) -> Requests:
         retried=requests.retried + write.retried,
         throttled=requests.throttled + write.throttled,
         unprocessed_items=requests.unprocessed_items + write.unprocessed_items,
-        latencies_ms=_thinned([*requests.latencies_ms, *write.latencies_ms]),
+        latencies_ms=thinned([*requests.latencies_ms, *write.latencies_ms], LATENCIES_KEPT),
     )
 
 
-def _thinned(latencies_ms: list[float]) -> list[float]:
-    while len(latencies_ms) > LATENCIES_KEPT:
+def thinned(latencies_ms: Sequence[float], most: int) -> Sequence[float]:
+    """Every other of them in their order of size, until there are so few: their quantiles stay."""
+    while len(latencies_ms) > most:
         latencies_ms = sorted(latencies_ms)[::2]
     return latencies_ms
 
@@ -53,5 +77,4 @@ def _thinned(latencies_ms: list[float]) -> list[float]:
 def iter_failed_lines(entity: EntityResult, write: WriteResult) -> Iterator[FailedLine]:
     """The failed items of a segment as lines of the failed file."""
     for failed in write.failed:
-        item = failed.item
-        yield FailedLine(entity.entity, entity.table, item.key, item.attributes, failed.code, failed.message)
+        yield FailedLine(entity.entity, entity.table, failed.key, failed.attributes, failed.code, failed.message)

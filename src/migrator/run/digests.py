@@ -1,6 +1,7 @@
 """Digests of items on disk, so that millions of keys are compared in bounded memory.
 
-A scratch SQLite file, no state: it begins empty, keeps no journal, and is removed when it is closed.
+A scratch SQLite file: it begins empty, keeps no journal, and is removed when it is closed. Only what a run proves of
+its keys is kept, until the run ends, so that one that is cut off need not prove it again.
 What is expected (rendered from the source) and what is actual (scanned from the table) stand side by side in it.
 """
 
@@ -23,32 +24,33 @@ CACHE_BYTES = 16 * 1024 * 1024
 
 _INT64_MAX = 2**63 - 1
 
-_PRAGMAS = (
-    "PRAGMA journal_mode = OFF",
-    "PRAGMA synchronous = OFF",
-    "PRAGMA temp_store = FILE",
-    f"PRAGMA cache_size = -{CACHE_BYTES // 1024}",
-)
+_PRAGMAS = ("PRAGMA temp_store = FILE", f"PRAGMA cache_size = -{CACHE_BYTES // 1024}")
+_SCRATCH_PRAGMAS = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF")
+_KEPT_PRAGMAS = ("PRAGMA journal_mode = DELETE", "PRAGMA synchronous = FULL")
 # The source's key values follow as typeless columns k0, k1, …, so that SQLite orders them as it does in the source.
-_ITEMS = """CREATE TABLE items (
+_ITEMS = """CREATE TABLE IF NOT EXISTS items (
     entity INTEGER, segment INTEGER, row_no INTEGER, item INTEGER,
     tbl INTEGER, key TEXT, digest BLOB, expires INTEGER, width INTEGER)"""
+_RENDERED = "CREATE TABLE IF NOT EXISTS rendered (segment INTEGER PRIMARY KEY)"
 _COLUMNS = ("entity", "segment", "row_no", "item", "tbl", "key", "digest", "expires", "width")
 _ACTUAL = "CREATE TABLE actual (tbl INTEGER, key TEXT, digest BLOB, fits INTEGER)"
 
 
 class DigestStore:
-    """The rendered items. One thread at a time."""
+    """The rendered items. One thread at a time. One that is `kept` is opened as it was left."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, kept: bool = False) -> None:
         self.path = Path(path)
-        self.path.unlink(missing_ok=True)
-        self._key_width = 0
+        self._kept = kept
+        if not kept:
+            self.path.unlink(missing_ok=True)
         with disk_errors(self.path):
             self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             self.connection.text_factory = decode_text
-            for statement in (*_PRAGMAS, _ITEMS):
+            for statement in (*_PRAGMAS, *(_KEPT_PRAGMAS if kept else _SCRATCH_PRAGMAS), _ITEMS, _RENDERED):
                 self.connection.execute(statement)
+            names = [name for _, name, *_ in self.connection.execute("PRAGMA table_info(items)")]
+        self._key_width = len(names) - len(_COLUMNS)
 
     def __enter__(self) -> Self:
         return self
@@ -58,18 +60,27 @@ class DigestStore:
 
     def close(self) -> None:
         self.connection.close()
-        self.path.unlink(missing_ok=True)
+        if not self._kept:
+            self.path.unlink(missing_ok=True)
 
     @property
     def key_width(self) -> int:
         """How many values the widest source key has."""
         return self._key_width
 
-    def add(self, records: Iterable[ItemRecord]) -> None:
+    def add(self, records: Iterable[ItemRecord], *, segment: int | None = None) -> None:
+        """Add records; `segment` is noted as rendered, whole, together with them."""
         with disk_errors(self.path), transaction(self.connection):
+            if segment is not None:
+                self.connection.execute("INSERT INTO rendered VALUES (?)", (segment,))
             for shape, group in groupby(records, _shape):
                 self._widen(len(shape))
                 self.connection.executemany(_insert(shape), map(_values, group))
+
+    def rendered(self) -> set[int]:
+        """The numbers of the segments that are here as a whole."""
+        with disk_errors(self.path):
+            return {number for (number,) in self.connection.execute("SELECT segment FROM rendered")}
 
     def _widen(self, width: int) -> None:
         for column in key_columns(width)[self._key_width :]:
@@ -124,7 +135,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One write for many statements. There is no journal to roll it back by: a failed store is thrown away."""
+    """One write for many statements. A scratch file that failed is thrown away; a kept one rolls back as it closes."""
     connection.execute("BEGIN")
     yield
     connection.execute("COMMIT")

@@ -1,42 +1,56 @@
 """The run: prove keys, write segments, account for everything.
 
-A dry run takes the same way with a sink that sends nothing. Whatever stops a run, the report says what was done:
-it is written on every way out but a usage error.
+A dry run takes the same way with a sink that sends nothing, and without a checkpoint. Whatever stops a run, the report
+says what was done: it is written on every way out but a usage error.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import replace
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from migrator.errors import InterruptedRun, MigratorError, RejectLimitError, StoppedError
-from migrator.run.booking import book, book_requests, iter_failed_lines
+from migrator.errors import InterruptedRun, MigratorError, StoppedError
+from migrator.run.accounts import Accounts
 from migrator.run.collisions import Loser, Losers
 from migrator.run.forecast import forecast_run
-from migrator.run.history import RunFolder, endpoint_of_environment, new_run, remember_start
+from migrator.run.history import RunFolder, endpoint_of_environment, remember_start
+from migrator.run.lifetime import Lifetime
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
+from migrator.run.proof import proof
+from migrator.run.recorder import Recorder
 from migrator.run.rejects import FailedFile, RejectFile
-from migrator.run.report import EntityResult, Requests, RunError, RunReport, check_accounts
-from migrator.run.segment import Segment, SegmentResult, WriteOptions, write_segment
+from migrator.run.report import RunError, RunReport, check_accounts
+from migrator.run.resume import require_same_target, rest_of
+from migrator.run.segment import Segment, SegmentResult
 from migrator.run.tables import back_up, prepare_tables
 from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
-from migrator.run.workers import StopSignal, map_unordered, pool, stopping_on_signals
+from migrator.run.workers import Workers, working
+from migrator.run.writing import WriteOptions, write_segment
+from migrator.target.backoff import RetryPolicy
+from migrator.target.endpoint import resolve_endpoint
+from migrator.target.governor import governors, write_capacity
 from migrator.target.prices import Prices
-from migrator.target.timeline import Timeline
+from migrator.target.tablefound import describe
 
 #: Items of each entity that `verify: sample` compares.
 VERIFY_SAMPLE = 1_000
 
+_Task = tuple[Segment, dict[int, Loser], WriteOptions, int | None]
+
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def run_plan(
@@ -49,40 +63,49 @@ def run_plan(
     report_file: Path | None = None,
     prices: Prices | None = None,
 ) -> RunReport:
-    """Run the plan and report. Raises UsageError; every other end is in the report.
+    """Run the plan, or go on with a run of it that was cut off, and report.
 
-    `restart` asks for a run from the beginning, which every run is as long as there are no checkpoints. A dry run
-    forecasts at `prices`, or at those that the package brings.
+    Raises UsageError; every other end is in the report. `restart` gives an unfinished run up and begins afresh.
+    A dry run forecasts at `prices`, or at those that the package brings.
     """
-    folder = new_run(plan)
-    with stopping_on_signals(plan.settings.max_duration_s) as stop:
-        run = _Run(plan, folder, stop, dry_run=dry_run, progress=progress, prices=prices)
-        report = run.report_of(lambda: run.execute(entities))
-    for path in filter(None, (folder.report, report_file)):
-        report.write(path)
+    settings = plan.settings
+    pacing = partial(governors, settings.write_rate, [mapping.table.name for mapping in plan.mappings])
+    with (
+        working(settings.parallelism, pacing=pacing, max_duration_s=settings.max_duration_s) as workers,
+        ExitStack() as held,
+    ):
+        run = _Run(plan, workers, dry_run=dry_run, progress=progress, prices=prices)
+        report = run.report_of(lambda: run.execute(held, entities, restart=restart))
+        for path in filter(None, (run.folder.report, report_file)):
+            report.write(path)
+        run.end(report)
     return report
 
 
 class _Run:
     """One execution: what was counted so far."""
 
-    def __init__(
-        self, plan: Plan, folder: RunFolder, stop: StopSignal, *, dry_run: bool, progress: bool, prices: Prices | None
-    ) -> None:
+    def __init__(self, plan: Plan, workers: Workers, *, dry_run: bool, progress: bool, prices: Prices | None) -> None:
         self._plan = plan
-        self._folder = folder
-        self._stop = stop
+        self._workers = workers
+        self._stop = workers.stop
         self._dry = dry_run
         self._progress = progress
         self._prices = prices
-        self._started = datetime.fromtimestamp(folder.now_s, UTC)  # one moment, which {now: …} means too
-        self._clock = time.monotonic()
+        self._life = Lifetime(plan)
+        self._is_locked = False
         self._opened: OpenRun | None = None
-        self._entities: dict[int, EntityResult] = {}
-        self._requests = Requests()
-        self._timeline = Timeline()
+        self._accounts = Accounts(plan.settings)
         self._error: MigratorError | None = None
         self._verification: VerifyReport | None = None
+
+    @property
+    def folder(self) -> RunFolder:
+        return self._life.folder
+
+    def end(self, report: RunReport) -> None:
+        if self._is_locked:
+            self._life.end(report)
 
     def report_of(self, execute: Callable[[], None]) -> RunReport:
         try:
@@ -106,126 +129,137 @@ class _Run:
         check_accounts(report)
         return report
 
-    def execute(self, names: Sequence[str]) -> None:
+    def execute(self, held: ExitStack, names: Sequence[str], *, restart: bool) -> None:
+        """`held` keeps the lock and the checkpoint until the report is on disk."""
         settings = self._plan.settings
-        with (
-            plan_lock(settings.state_dir, self._plan.name, settings.lock_wait_s),
-            open_run(
-                self._plan, names, now_s=self._folder.now_s, integrity=settings.integrity_check == "full"
-            ) as opened,
-        ):
+        held.enter_context(plan_lock(settings.state_dir, self._plan.name, settings.lock_wait_s))
+        self._is_locked = True
+        if not self._dry:
+            self._life.take_up(held, names, restart=restart)
+        saved = self._life.saved
+        if saved is not None:
+            self._accounts.restore(saved, self._life.done.values())
+        with open_run(
+            self._plan,
+            names,
+            now_s=self.folder.now_s,
+            integrity=settings.integrity_check == "full" and saved is None,
+            folder=None if self._dry else self.folder.snapshots,
+            saved=saved,
+        ) as opened:
             self._opened = opened
-            self._migrate(opened)
-            self._folder.prune(settings.keep_runs)
+            if saved is None:
+                self._accounts.open(opened.names())
+            self._migrate(opened, names)
 
-    def _migrate(self, opened: OpenRun) -> None:
-        for entity in opened.entities:
-            self._entities[entity.number] = EntityResult(entity.name, entity.table.name, entity.source_name)
+    def _migrate(self, opened: OpenRun, names: Sequence[str]) -> None:
+        saved = self._life.saved
+        if saved is not None:
+            require_same_target(saved, opened)
         prepare_tables(opened, self._plan, dry_run=self._dry)
-        if self._plan.settings.backup and not self._dry:
-            back_up(opened, self._plan, self._started)
+        if saved is None and not self._dry:
+            if self._plan.settings.backup:
+                back_up(opened, self._plan, self._life.started)
+            self._life.begin(opened, names)
         for number, repeats in opened.iter_repeats():
-            self._entities[number] = replace(self._entities[number], warnings=repeats)
-        with opened.proof(self._stop) as losers:
-            self._write_all(opened, losers)
+            self._accounts.warn(number, repeats)
+        if error := self._accounts.over_limit(self.folder.rejects):
+            raise error
+        with proof(opened, self._workers, kept=not self._dry) as losers:
+            if not self._stop.flag.is_set():
+                self._write_all(opened, losers)
         if self._plan.settings.verify != "none" and not self._dry and not self._stop.flag.is_set():
             self._verify(opened)
 
     def _verify(self, opened: OpenRun) -> None:
         sample = VERIFY_SAMPLE if self._plan.settings.verify == "sample" else None
-        self._verification = verify_opened(opened, self._stop, sample=sample, progress=self._progress)
+        self._verification = verify_opened(opened, self._workers, sample=sample, progress=self._progress)
 
     def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
         if not self._dry:
-            remember_start(self._plan, self._folder)
-        workers = opened.workers()
-        options = self._options(workers)
+            remember_start(self._plan, self.folder)
+            self._set_paces(opened)
+        options = self._options(opened)
+
+        def task(segment: Segment) -> _Task:
+            lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
+            return segment, lost, options, self._accounts.reject_room()
+
+        def follow(result: SegmentResult) -> _Task | None:
+            if result.rest is None or self._stop.flag.is_set():
+                return None
+            return task(opened.segments[result.number].after(result.done, result.rest))
+
         with (
-            pool(workers, self._stop) as executor,
-            RejectFile(self._folder.rejects) as rejects,
-            FailedFile(self._folder.failed) as failed,
+            RejectFile(self.folder.rejects, self._life.totals.rejects_bytes) as rejects,
+            FailedFile(self.folder.failed, self._life.totals.failed_bytes) as failed,
             progress_bar("written" if not self._dry else "rendered", shown=self._progress) as bar,
         ):
-            tasks = self._tasks(opened, losers, options)
-            for result in map_unordered(executor, write_segment, tasks, workers * 2):
-                self._settle(result, rejects, failed)
-                bar.update(result.read)
+            recorder = Recorder(self._accounts, rejects, failed, self._life)
+            for results in self._workers.map_together(write_segment, map(task, self._iter_left(opened)), follow):
+                self._settle(recorder, results)
+                bar.update(sum(result.read for result in results))
+            recorder.close()
 
-    def _tasks(
-        self, opened: OpenRun, losers: Losers | None, options: WriteOptions
-    ) -> Iterator[tuple[Segment, dict[int, Loser], WriteOptions, int | None]]:
-        for segment in opened.segments:
+    def _iter_left(self, opened: OpenRun) -> Iterator[Segment]:
+        for segment in spread(opened.segments):
             if self._stop.flag.is_set():
                 return
-            lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
-            yield segment, lost, options, self._reject_room()
+            if rest := rest_of(segment, self._life.done.get(segment.number)):
+                yield rest
 
-    def _options(self, workers: int) -> WriteOptions:
-        settings = self._plan.settings
+    def _options(self, opened: OpenRun) -> WriteOptions:
+        settings, target = self._plan.settings, self._plan.target
         return WriteOptions(
-            target=self._plan.target,
-            dry=self._dry,
+            target=target,
+            endpoint=None if self._dry else resolve_endpoint(target, opened.client()),
             on_existing=settings.on_existing,
             batch_size=settings.batch_size,
-            max_attempts=settings.max_attempts,
-            give_up_after_s=settings.give_up_after_s,
-            write_rate=settings.write_rate / workers if settings.write_rate else None,
+            policy=RetryPolicy(settings.max_attempts, settings.give_up_after_s),
+            resumed=self._life.saved is not None,
         )
 
-    def _reject_limit(self) -> int | None:
-        settings = self._plan.settings
-        return 0 if settings.on_reject == "stop" else settings.max_rejects
+    def _set_paces(self, opened: OpenRun) -> None:
+        """Each table begins at what it says that it takes."""
+        for table in opened.tables.values():
+            description = describe(opened.client(), table.name) or {}
+            self._workers.governors[table.name].begin_at(write_capacity(description))
 
-    def _rejected(self) -> int:
-        return sum(entity.rejected for entity in self._entities.values())
-
-    def _reject_room(self) -> int | None:
-        """How many more rejects the plan allows."""
-        limit = self._reject_limit()
-        return None if limit is None else max(0, limit - self._rejected())
-
-    def _settle(self, result: SegmentResult, rejects: RejectFile, failed: FailedFile) -> None:
-        """Book a segment: its dead letters first, so that a counted reject can be read."""
-        entity = self._entities[result.unit_number]
-        rejects.append(result.rejects)
-        failed.append(iter_failed_lines(entity, result.write))
-        self._entities[result.unit_number] = book(entity, result)
-        self._requests = book_requests(self._requests, result.write)
-        self._timeline.extend(result.write.timeline)
-        self._stop_if_needed(result)
-
-    def _stop_if_needed(self, result: SegmentResult) -> None:
-        if (error := result.error or result.write.stopped) and self._error is None:
-            self._error = error
-            self._stop.stop()
-        limit, rejected = self._reject_limit(), self._rejected()
-        if limit is not None and rejected > limit and self._error is None:
-            on_reject = self._plan.settings.on_reject
-            self._error = _too_many_rejects(on_reject, rejected, limit, self._folder.rejects)
+    def _settle(self, recorder: Recorder, results: Sequence[SegmentResult]) -> None:
+        try:
+            recorder.take(results)
+        except StoppedError:
+            self._stop.stop()  # the workers must not go on with what can no longer be recorded
+            raise
+        errors = (result.error or result.write.stopped for result in results)
+        over_limit = self._accounts.over_limit(self.folder.rejects)
+        self._error = self._error or next(filter(None, errors), over_limit)
+        if self._error is not None:
             self._stop.stop()
 
     def _report(self) -> RunReport:
         finished = datetime.now(UTC)
         opened, target = self._opened, self._plan.target
         region = opened.client().meta.region_name if opened and opened.has_client else target.region
-        entities = tuple(self._entities.values())
+        entities = tuple(self._accounts.entities.values())
         return RunReport(
-            run_id=self._folder.run_id,
+            run_id=self.folder.run_id,
             plan=self._plan.name,
-            started_at=self._started,
+            started_at=self._life.started,
             finished_at=finished,
-            duration_s=time.monotonic() - self._clock,
+            duration_s=self._life.worked_s,
             entities=entities,
-            requests=self._requests,
+            requests=self._accounts.requests,
             dry_run=self._dry,
+            resumed=self._life.saved is not None,
             sources=[(s.path, s.fingerprint) for s in opened.snapshots] if opened else [],
             region=region,
             endpoint_url=target.endpoint_url or endpoint_of_environment(),
             tables=list(dict.fromkeys(mapping.table.name for mapping in self._plan.mappings)),
-            rejects=str(self._folder.rejects),
-            failed=str(self._folder.failed),
+            rejects=str(self.folder.rejects),
+            failed=str(self.folder.failed),
             error=RunError.of(self._error) if self._error else None,
-            timeline=self._timeline,
+            timeline=self._accounts.timeline,
             forecast=forecast_run(self._plan, entities, region, self._prices)
             if self._dry and not self._error
             else None,
@@ -233,10 +267,11 @@ class _Run:
         )
 
 
-def _too_many_rejects(on_reject: str, rejected: int, limit: int, path: Path) -> RejectLimitError:
-    rule = "on_reject: stop" if on_reject == "stop" else f"max_rejects: {limit}"
-    return RejectLimitError(
-        f"{rejected} rows were rejected, and the plan says {rule}\n"
-        f"  They are in {path}. Mend the rows or the mapping, and run again.",
-        code="too_many_rejects",
-    )
+def spread(segments: Sequence[T], places: int = 16) -> Iterator[T]:
+    """The segments, from so many places in turn: neighbours may all give items of one partition.
+
+    >>> list(spread(range(7), places=3))
+    [0, 3, 6, 1, 4, 2, 5]
+    """
+    stride = -(-len(segments) // places)
+    return itertools.chain.from_iterable(segments[start::stride] for start in range(stride))

@@ -17,11 +17,10 @@ from migrator.mapping.render import Rendered
 from migrator.run.opened import OpenRun
 from migrator.run.questions import Parameter, Question, to_sqlite
 from migrator.run.segment import Segment, Unit, iter_outcomes
-from migrator.run.workers import WORKER, StopSignal, map_unordered, pool
+from migrator.run.workers import WORKER, Workers
 from migrator.source.failure import is_about_the_file, message_of
 from migrator.source.relation import as_subquery, quote
-from migrator.source.rows import FETCH_ROWS
-from migrator.source.snapshot import check_unchanged, connect, to_source_error
+from migrator.source.snapshot import check_unchanged, connect
 from migrator.source.text import SqliteValue
 
 #: question number, key text, digest of the item
@@ -42,11 +41,10 @@ def iter_picked(unit: Unit, sql: str, parameters: Mapping[str, Parameter]) -> It
         cursor = connection.connection.cursor()
         try:
             cursor.execute(f"SELECT {key} FROM {as_subquery(sql)}", values)
-            while rows := cursor.fetchmany(FETCH_ROWS):
-                yield from rows
+            yield from iter(cursor.fetchone, None)
         except sqlite3.Error as error:
             if is_about_the_file(error):
-                raise to_source_error(error, unit.snapshot.path) from error
+                raise
             raise SqlFailed(message_of(error)) from error
     check_unchanged(unit.snapshot)
 
@@ -55,17 +53,15 @@ def iter_picked(unit: Unit, sql: str, parameters: Mapping[str, Parameter]) -> It
 
 
 def iter_matches(
-    opened: OpenRun, questions: Mapping[int, Sequence[Question]], stop: StopSignal
+    opened: OpenRun, questions: Mapping[int, Sequence[Question]], workers: Workers
 ) -> Iterator[list[Match]]:
     """What fulfils the questions, which are given by the number of the entity that is to answer."""
-    workers = opened.workers()
     tasks = (
         (segment, tuple(questions[segment.unit.number]))
         for segment in opened.segments
-        if segment.unit.number in questions and not stop.flag.is_set()
+        if segment.unit.number in questions and not workers.stop.flag.is_set()
     )
-    with pool(workers, stop) as executor:
-        yield from map_unordered(executor, match_segment, tasks, workers * 2)
+    yield from workers.map(match_segment, tasks)
 
 
 def match_segment(segment: Segment, questions: tuple[Question, ...]) -> list[Match]:

@@ -1,5 +1,7 @@
 """The state folder's record of runs: a folder each, with the report, the rejects and the failed items.
 
+What an unfinished run needs to go on lies in a second folder of its own, and goes with its end.
+
 It also remembers when the last run of a plan against a target began, since `{now: …}` means that moment
 when the table is verified.
 """
@@ -18,6 +20,8 @@ from urllib.parse import quote
 from migrator.run.plan import Plan
 from migrator.run.report import write_json
 from migrator.target.session import TargetSettings
+
+_SNAPSHOTS = "snapshots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +44,46 @@ class RunFolder:
     def failed(self) -> Path:
         return self.path / "failed.jsonl"
 
+    @property
+    def snapshots(self) -> Path:
+        """Private copies of the sources, and what is proved of them: there for as long as the run is unfinished."""
+        return self.path.parents[1] / _SNAPSHOTS / self.run_id
+
     def prune(self, keep: int) -> None:
-        """Remove the folders of the oldest runs of the state folder, all but `keep`: this one counts as the newest."""
-        runs = self.path.parent
-        folders = sorted(folder for folder in runs.iterdir() if folder.is_dir()) if runs.exists() else []
-        others = [folder for folder in folders if folder != self.path]  # ids of one second have no order
-        for folder in others[: max(0, len(others) - max(0, keep - 1))]:
-            shutil.rmtree(folder, ignore_errors=True)
+        """Remove the folders of the oldest runs, all but `keep` (this one is the newest) and an unfinished one."""
+        # Ids of one second have no order, so this one is set aside by name.
+        spared = {self.run_id, *_names(self.snapshots.parent)}
+        others = sorted(_names(self.path.parent) - spared)
+        for run_id in others[: max(0, len(others) - max(0, keep - 1))]:
+            shutil.rmtree(self.path.with_name(run_id), ignore_errors=True)
+
+    def sweep_snapshots(self) -> None:
+        """Remove what runs left that will not go on: for the one unfinished run of a plan, under its lock."""
+        for run_id in _names(self.snapshots.parent) - {self.run_id}:
+            shutil.rmtree(self.snapshots.with_name(run_id), ignore_errors=True)
+
+    def remove_snapshots(self) -> None:
+        shutil.rmtree(self.snapshots, ignore_errors=True)
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()} if folder.exists() else set()
 
 
 def new_run(plan: Plan) -> RunFolder:
     """Name a run, by an id that sorts by time. Its folder comes with its first file."""
     now_s = int(time.time())
     run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now_s))}-{secrets.token_hex(3)}"
-    return RunFolder(run_id, _runs(plan) / run_id, now_s)
+    return run_folder(plan, run_id, now_s)
+
+
+def run_folder(plan: Plan, run_id: str, now_s: int) -> RunFolder:
+    return RunFolder(run_id, _folder(plan) / "runs" / run_id, now_s)
+
+
+def state_file(plan: Plan) -> Path:
+    """Where the plan's checkpoint is."""
+    return _folder(plan) / "state.sqlite"
 
 
 def remember_start(plan: Plan, folder: RunFolder) -> None:
@@ -66,12 +96,12 @@ def last_start(plan: Plan) -> int | None:
     return _starts(plan).get(_target_name(plan.target))
 
 
-def _runs(plan: Plan) -> Path:
-    return Path(plan.settings.state_dir) / quote(plan.name, safe=" ") / "runs"
+def _folder(plan: Plan) -> Path:
+    return Path(plan.settings.state_dir) / quote(plan.name, safe=" ")
 
 
 def _starts_file(plan: Plan) -> Path:
-    return Path(plan.settings.state_dir) / quote(plan.name, safe=" ") / "starts.json"
+    return _folder(plan) / "starts.json"
 
 
 def _starts(plan: Plan) -> dict[str, int]:

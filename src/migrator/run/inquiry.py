@@ -19,7 +19,7 @@ from migrator.run.expected import SqlFailed, iter_matches, iter_picked
 from migrator.run.opened import OpenRun
 from migrator.run.pattern_report import AnswerDifference, PatternComparison
 from migrator.run.questions import EntityPattern, PatternQuestions, Question, form_questions
-from migrator.run.workers import StopSignal
+from migrator.run.workers import Workers
 from migrator.target.backoff import Timing, pause
 from migrator.target.reading import Ask
 
@@ -48,7 +48,7 @@ class Inquiry:
 
     opened: OpenRun
     ask: Ask
-    stop: StopSignal
+    workers: Workers
     check_stop: Callable[[], None]
     timing: Timing
     now_s: int
@@ -89,7 +89,7 @@ class Inquiry:
             if one.questions:
                 questions.setdefault(one.asked.entity.number, []).extend(one.questions)
         tables = {q.number: one.asked.entity.table_number for one in asked for q in one.questions}
-        for matches in iter_matches(self.opened, questions, self.stop) if questions else ():
+        for matches in iter_matches(self.opened, questions, self.workers) if questions else ():
             self.check_stop()
             answers.expect_items((number, tables[number], key, digest) for number, key, digest in matches)
         self.check_stop()
@@ -108,7 +108,7 @@ class Inquiry:
             ]
             if not again:
                 break
-            pause(delay_s, self.timing, self.stop.flag.is_set)
+            pause(delay_s, self.timing, self.workers.stop.flag.is_set)
             for _, question in again:
                 answers.forget_answer(question.number)
             tallies |= self._ask_table(again, answers)

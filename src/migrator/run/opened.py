@@ -10,24 +10,25 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from migrator.errors import UsageError
 from migrator.run.binding import BoundEntity, bind_entities, may_collide
+from migrator.run.checkpoint import SavedEntity, SavedRun
 from migrator.run.collisions import Losers, find_losers
 from migrator.run.digests import DigestStore
 from migrator.run.plan import Plan
 from migrator.run.records import ItemRecord, Labels
-from migrator.run.segment import Segment, Unit, prove_segment
-from migrator.run.workers import StopSignal, map_unordered, pool
+from migrator.run.segment import Segment, SegmentResult, Unit, prove_segment
+from migrator.run.workers import Workers
 from migrator.source.integrity import check_integrity
 from migrator.source.relation import quote
 from migrator.source.rows import iter_ranges
-from migrator.source.snapshot import Snapshot, connect, release, take_snapshot
+from migrator.source.snapshot import Snapshot, connect, take_snapshot
 from migrator.target.session import create_client
 
 SEGMENT_ROWS = 20_000
@@ -38,8 +39,16 @@ log = logging.getLogger(__name__)
 class OpenRun:
     """The entities of a run, in the order of duplicates, and what is done with all of them."""
 
-    def __init__(self, plan: Plan, entities: Sequence[BoundEntity], snapshots: Sequence[Snapshot], scratch: Path):
+    def __init__(
+        self,
+        plan: Plan,
+        entities: Sequence[BoundEntity],
+        snapshots: Sequence[Snapshot],
+        scratch: Path,
+        segment_rows: int,
+    ) -> None:
         self.plan = plan
+        self.segment_rows = segment_rows
         self.entities = tuple(entities)
         self.snapshots = tuple(snapshots)
         self.scratch = scratch
@@ -61,9 +70,6 @@ class OpenRun:
         """The work, in order: cut on first use, since cutting walks the keys of every table."""
         return list(self._cut())
 
-    def workers(self) -> int:
-        return max(1, min(self.plan.settings.parallelism, len(self.segments)))
-
     def _cut(self) -> Iterator[Segment]:
         numbers = itertools.count()
         for unit in (unit for entity in self.entities for unit in entity.units):
@@ -71,8 +77,12 @@ class OpenRun:
                 yield Segment(next(numbers), unit)
                 continue
             with connect(unit.snapshot) as connection:
-                for part in iter_ranges(connection, unit.read.relation, SEGMENT_ROWS):
+                for part in iter_ranges(connection, unit.read.relation, self.segment_rows):
                     yield Segment(next(numbers), unit, part)
+
+    def names(self) -> tuple[SavedEntity, ...]:
+        """How the report names the entities, in the order of their numbers."""
+        return tuple(SavedEntity(e.name, e.table.name, e.source_name) for e in self.entities)
 
     def needs_proof(self) -> bool:
         """Whether only the data can tell that no two rows give one key."""
@@ -81,27 +91,18 @@ class OpenRun:
         )
 
     def render_all(
-        self, stop: StopSignal, progress: Callable[[int], object] | None = None
+        self, workers: Workers, progress: Callable[[int], object] | None = None
     ) -> Iterator[list[ItemRecord]]:
         """Records of every item of every row that is not rejected for itself."""
-        workers = self.workers()
-        with pool(workers, stop) as executor:
-            tasks = ((segment,) for segment in self.segments if not stop.flag.is_set())
-            for result in map_unordered(executor, prove_segment, tasks, workers * 2):
-                if progress:
-                    progress(result.read)
-                yield result.records
+        for result in self.iter_rendered(workers):
+            if progress:
+                progress(result.read)
+            yield result.records
 
-    @contextmanager
-    def proof(self, stop: StopSignal) -> Iterator[Losers | None]:
-        """Which rows lose their key to an earlier one; None where the schema proves that none can."""
-        if not self.needs_proof():
-            yield None
-            return
-        with DigestStore(self.scratch / "proof.sqlite") as store:
-            for records in self.render_all(stop):
-                store.add(records)
-            yield self.losers(store)
+    def iter_rendered(self, workers: Workers, done: Container[int] = ()) -> Iterator[SegmentResult]:
+        """Segments rendered for their records, less those that are `done`, by their numbers."""
+        tasks = ((s,) for s in self.segments if s.number not in done and not workers.stop.flag.is_set())
+        return workers.map(prove_segment, tasks)
 
     def iter_repeats(self) -> Iterator[tuple[int, int]]:
         """Entity number and how many rows repeat a value that a `unique` rule of severity warn watches."""
@@ -116,7 +117,11 @@ class OpenRun:
             entities={entity.number: entity.name for entity in self.entities},
             key_columns={e.number: u.read.relation.key for e in self.entities for u in e.units if u.read},
             tables=self.tables,
+            files=dict(self._files()) if len(self.snapshots) > 1 else {},
         )
+
+    def _files(self) -> Iterator[tuple[int, str]]:
+        return ((s.number, s.unit.snapshot.path) for s in self.segments if s.unit.snapshot)
 
     def losers(self, store: DigestStore) -> Losers:
         return find_losers(store, self.labels())
@@ -139,27 +144,51 @@ def _count_repeats(unit: Unit) -> int:
 
 @contextmanager
 def open_run(
-    plan: Plan, entities: Sequence[str] = (), *, now_s: int | None = None, integrity: bool = False
+    plan: Plan,
+    entities: Sequence[str] = (),
+    *,
+    now_s: int | None = None,
+    integrity: bool = False,
+    reads_rows: bool = True,
+    folder: Path | None = None,
+    saved: SavedRun | None = None,
 ) -> Iterator[OpenRun]:
     """Open the sources and fit the mappings to them.
 
     `entities` narrows the run to these names; `now_s` is the run's start, for `{now: …}`; with `integrity` each
-    file passes SQLite's integrity check first.
+    file passes SQLite's integrity check first. With `reads_rows` the sources' writers neither wait nor are seen.
+    Private copies and scratch files lie in `folder`, which stays; without one they go in the end. What an earlier part
+    of the run `saved` is read again, and cut into the same segments.
     Raises SourceError, and DocumentError with all that does not fit.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="migrator-", dir=_state_dir(plan)))
+    with _folder(plan, folder) as scratch:
+        taken = (
+            saved.snapshots if saved else tuple(_iter_taken(plan, scratch, integrity=integrity, reads_rows=reads_rows))
+        )
+        bound = bind_entities(plan, entities, taken, int(time.time()) if now_s is None else now_s)
+        yield OpenRun(plan, bound, taken, scratch, saved.segment_rows if saved else SEGMENT_ROWS)
+
+
+@contextmanager
+def _folder(plan: Plan, folder: Path | None) -> Iterator[Path]:
+    state_dir = _state_dir(plan)
+    if folder is not None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield folder
+        return
+    scratch = Path(tempfile.mkdtemp(prefix="migrator-", dir=state_dir))
     try:
-        snapshots = []
-        with ExitStack() as stack:
-            for path in plan.sources:
-                snapshots.append(take_snapshot(path, scratch))
-                stack.callback(release, snapshots[-1])
-                if integrity:
-                    _check_integrity(snapshots[-1])
-            bound = bind_entities(plan, entities, snapshots, int(time.time()) if now_s is None else now_s)
-            yield OpenRun(plan, bound, snapshots, scratch)
+        yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _iter_taken(plan: Plan, scratch: Path, *, integrity: bool, reads_rows: bool) -> Iterator[Snapshot]:
+    for path in plan.sources:
+        snapshot = take_snapshot(path, scratch, outlives_writers=reads_rows)
+        if integrity:
+            _check_integrity(snapshot)
+        yield snapshot
 
 
 def _check_integrity(snapshot: Snapshot) -> None:

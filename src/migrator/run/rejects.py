@@ -92,10 +92,11 @@ def source_key_json(key: Mapping[str, SqliteValue]) -> dict[str, AttributeValue]
     >>> source_key_json({"id": 7, "code": b"\\x01", "name": InvalidText(b"a\\xff")})
     {'id': {'N': '7'}, 'code': {'B': 'AQ=='}, 'name': {'hex': '61ff'}}
     """
-    return {column: _value_json(value) for column, value in key.items()}
+    return {column: sqlite_value_json(value) for column, value in key.items()}
 
 
-def _value_json(value: SqliteValue) -> AttributeValue:
+def sqlite_value_json(value: SqliteValue) -> AttributeValue:
+    """A value as DynamoDB JSON, by its storage class."""
     match value:
         case None:
             return {"NULL": True}
@@ -116,10 +117,11 @@ def source_key_from_json(row: Mapping[str, AttributeValue]) -> dict[str, SqliteV
     >>> source_key_from_json({"id": {"N": "7"}, "x": {"N": "1.5"}, "code": {"B": "AQ=="}, "name": {"hex": "61ff"}})
     {'id': 7, 'x': 1.5, 'code': b'\\x01', 'name': b'a\\xff'}
     """
-    return {column: _value_from_json(value) for column, value in row.items()}
+    return {column: sqlite_value_from_json(value) for column, value in row.items()}
 
 
-def _value_from_json(value: AttributeValue) -> SqliteValue:
+def sqlite_value_from_json(value: AttributeValue) -> SqliteValue:
+    """The value that `sqlite_value_json` wrote."""
     match value:
         case {"S": str(text)}:
             return text

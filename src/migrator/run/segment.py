@@ -1,34 +1,28 @@
-"""What a worker is given, does and hands back.
+"""What a worker is given, how it renders that, and what it hands back.
 
 A Segment says all that a worker needs and pickles; a SegmentResult brings back counts, rejects and records.
-Workers write no state: that is the coordinator's. This is the one place where a row's rejection is caught.
+Workers write no state: that is the coordinator's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from migrator.errors import RowRejected, SourceError
 from migrator.mapping.canonical import digest, key_text
 from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
 from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
-from migrator.run.collisions import Loser
 from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
 from migrator.run.rejects import RejectLine, reject_line
 from migrator.run.workers import WORKER
-from migrator.source.rows import WHOLE, Range, Read, Row, iter_rows
-from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
+from migrator.source.read import WHOLE, Range, Read
+from migrator.source.rows import Row, is_numbered, iter_rows
+from migrator.source.snapshot import Snapshot, check_unchanged, connect
 from migrator.target.outcome import WriteResult
-from migrator.target.session import TargetSettings, create_client
-from migrator.target.wire import index_entry_sizes, write_units
-from migrator.target.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +49,11 @@ class Segment:
     number: int
     unit: Unit
     part: Range = WHOLE
+    done: int = 0  #: its first rows, which are done; `part` begins after them, unless its rows are only numbered
 
-
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
-    """How a worker writes. `dry` renders, checks and counts, and sends nothing."""
-
-    target: TargetSettings
-    dry: bool
-    on_existing: Literal["replace", "skip", "error"]
-    batch_size: int
-    max_attempts: int
-    give_up_after_s: float
-    write_rate: float | None  #: this worker's share
+    def after(self, done: int, part: Range) -> Segment:
+        """What is left of it when so many rows are done."""
+        return replace(self, done=done, part=part)
 
 
 @dataclass(slots=True)
@@ -75,6 +61,10 @@ class SegmentResult:
     """What became of a segment, or of the part of it that was reached before a stop."""
 
     unit_number: int
+    number: int  #: the segment's
+    done_before: int = 0
+    complete: bool = False  #: it was reached to its end
+    rest: Range | None = None  #: where it was not: what is left
     read: int = 0
     rendered_rows: int = 0
     items: int = 0
@@ -86,32 +76,15 @@ class SegmentResult:
     duration_s: float = 0.0
     error: SourceError | None = None  #: what ended it early
 
+    @property
+    def done(self) -> int:
+        """Rows of the segment that are done, this part's included."""
+        return self.done_before + self.read
 
-class Sink(Protocol):
-    """Where a segment's items go."""
-
-    def put(self, item: Item, tag: Any) -> None: ...
-
-    def close(self) -> WriteResult: ...
-
-
-class CountingSink:
-    """The dry run's sink: every item counts as one that would be written."""
-
-    def __init__(self, table: TableDefinition) -> None:
-        self._table = table
-        self._result = WriteResult()
-
-    def put(self, item: Item, tag: Any) -> None:
-        self._result.written[tag] += 1
-        self._result.bytes += item.size_bytes
-        self._result.write_units += write_units(item, self._table)
-        entries = index_entry_sizes(item, self._table)
-        self._result.index_entries += len(entries)
-        self._result.index_bytes += sum(entries)
-
-    def close(self) -> WriteResult:
-        return self._result
+    @property
+    def is_settled(self) -> bool:
+        """Whether every row read is rejected, or its items written, skipped or failed for good."""
+        return self.error is None and self.write.stopped is None and not self.write.unsent
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +107,11 @@ def iter_outcomes(segment: Segment) -> Iterator[RowOutcome]:
             yield RowOutcome(position, Row(()), Rendered([(0, item)]))
         return
     renderer = EntityRenderer(unit.entity, unit.read, unit.table, unit.context, validate=unit.validate)
-    try:
-        with connect(unit.snapshot) as connection:
-            for position, row in enumerate(iter_rows(connection, unit.read, segment.part)):
-                yield RowOutcome(position, row, _render(renderer, unit, row))
-    except sqlite3.Error as error:
-        raise to_source_error(error, unit.snapshot.path) from error
+    with connect(unit.snapshot) as connection:
+        rows = iter_rows(connection, unit.read, segment.part)
+        skipped = segment.done if is_numbered(unit.read.relation) else 0
+        for position, row in enumerate(islice(rows, skipped, None), segment.done):
+            yield RowOutcome(position, row, _render(renderer, unit, row))
     check_unchanged(unit.snapshot)
 
 
@@ -171,14 +143,15 @@ def reject_row(unit: Unit, row: Row, reject: RowRejected) -> RejectLine:
 
 def prove_segment(segment: Segment) -> SegmentResult:
     """Render only, and bring back a record of each item: for collisions and for verification."""
-    result = SegmentResult(segment.unit.number)
+    result = SegmentResult(segment.unit.number, segment.number)
     for outcome in iter_outcomes(segment):
         if WORKER.is_stopped():
-            break
+            return result
         result.read += 1
         if isinstance(outcome.result, Rendered):
             result.records.extend(_item_records(segment, outcome, outcome.result))
             result.records.extend(_unique_records(segment, outcome))
+    result.complete = True
     return result
 
 
@@ -231,69 +204,3 @@ def _unique_records(segment: Segment, outcome: RowOutcome) -> Iterator[ItemRecor
 def _expires(attributes: Attributes, table: TableDefinition) -> int | None:
     value = attributes.get(table.time_to_live or "", {}).get("N")
     return int(float(value)) if value is not None else None
-
-
-def write_segment(
-    segment: Segment, losers: Mapping[int, Loser], options: WriteOptions, reject_limit: int | None
-) -> SegmentResult:
-    """Render and write (or, in a dry run, count) the segment.
-
-    `losers` are the rows whose keys an earlier row has. Stops on the way when the run is stopped, when the
-    target refuses to go on, or after more than `reject_limit` rejects.
-    """
-    result = SegmentResult(segment.unit.number)
-    started = time.monotonic()
-    stop = WORKER.is_stopped
-    sink = _sink(segment.unit.table, options, stop)
-    try:
-        for outcome in iter_outcomes(segment):
-            if stop() or (reject_limit is not None and len(result.rejects) > reject_limit):
-                break
-            _account(result, segment, outcome, losers.get(outcome.position), sink)
-    except SourceError as error:
-        # What was read before counts; the coordinator decides what it means for the run.
-        result.error = error
-    finally:
-        result.write = sink.close()
-    result.duration_s = time.monotonic() - started
-    return result
-
-
-def _account(result: SegmentResult, segment: Segment, outcome: RowOutcome, loser: Loser | None, sink: Sink) -> None:
-    # Fixed items come of no row.
-    result.read += segment.unit.entity is not None
-    rendered = outcome.result
-    if isinstance(rendered, Rendered) and loser is not None and loser.reject is not None:
-        rendered = reject_row(segment.unit, outcome.row, RowRejected(*loser.reject))
-    if isinstance(rendered, RejectLine):
-        result.rejects.append(rendered)
-        return
-    result.rendered_rows += segment.unit.entity is not None
-    result.warnings += rendered.warnings
-    result.items += len(rendered.items)
-    for position, item in rendered.items:
-        if loser is not None and position in loser.skipped:
-            result.skipped += 1
-        else:
-            sink.put(item, segment.unit.name)
-
-
-@lru_cache(maxsize=4)
-def _client(settings: TargetSettings) -> Any:
-    return create_client(settings)
-
-
-def _sink(table: TableDefinition, options: WriteOptions, stop: Callable[[], bool]) -> Sink:
-    if options.dry:
-        return CountingSink(table)
-    return Writer(
-        _client(options.target),
-        table,
-        on_existing=options.on_existing,
-        batch_size=options.batch_size,
-        connections=options.target.connections,
-        max_attempts=options.max_attempts,
-        give_up_after_s=options.give_up_after_s,
-        write_rate=options.write_rate,
-        stop=stop,
-    )

@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from migrator.errors import TargetError, UsageError, known_names
 from migrator.mapping.model import TableDefinition
+from migrator.run.checkpoint import TableState
+from migrator.run.fingerprint import table_identity
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
+from migrator.target.backoff import ask
 from migrator.target.backup import backup_table
 from migrator.target.kms import key_finder
 from migrator.target.table import create_table, describe, inspect_table, mismatch_error
+from migrator.target.tablefound import UNKNOWN_OPERATION_CODES
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +74,25 @@ def _create(opened: OpenRun, table: TableDefinition, create: str, *, dry_run: bo
     log.info("creating table %s", table.name)
     for warning in create_table(opened.client(), table).warnings:
         log.warning("%s", warning)
+
+
+def table_states(opened: OpenRun) -> dict[str, TableState]:
+    """The tables as they are before the first write."""
+    return {table.name: _state(opened.client(), table) for table in opened.tables.values()}
+
+
+def _state(client: Any, table: TableDefinition) -> TableState:
+    description = describe(client, table.name)
+    if description is None:
+        raise TargetError(f"table {table.name} has just been deleted\n  Run again.", code="table_missing")
+    # By reading: ItemCount is hours old, or never anything but 0. Who may only write may not look,
+    # and a sink may have nothing to look at.
+    found = ask(
+        lambda: client.scan(TableName=table.name, ConsistentRead=True, Limit=1),
+        f'look into table "{table.name}"',
+        accept={"AccessDeniedException", *UNKNOWN_OPERATION_CODES},
+    )
+    return TableState(table_identity(description), None if found is None else not found["Items"])
 
 
 def back_up(opened: OpenRun, plan: Plan, started: datetime) -> None:

@@ -40,7 +40,7 @@ from migrator.run.scan import FOREIGN, Fits, get_items, scan_in_parallel
 from migrator.run.segment import iter_outcomes
 from migrator.run.tables import refuse_mismatch
 from migrator.run.verify_report import AttributeDifference, EntityComparison, ItemDifference, VerifyReport
-from migrator.run.workers import StopSignal, stopping_on_signals
+from migrator.run.workers import Workers, working
 from migrator.target.backoff import REAL_TIME, RetryPolicy, Timing, ask
 from migrator.target.reading import Ask
 from migrator.target.table import describe
@@ -66,9 +66,9 @@ def verify_plan(
     Raises SourceError, TargetError, and InterruptedRun on a signal.
     """
     # All entities are rendered even where few are asked for: another entity's item may hold a key, or fit a template.
-    with stopping_on_signals() as stop, open_run(plan, now_s=last_start(plan)) as opened:
+    with working(plan.settings.parallelism) as workers, open_run(plan, now_s=last_start(plan)) as opened:
         report = verify_opened(
-            opened, stop, entities=entities, sample=sample, progress=progress, clock=clock, timing=timing
+            opened, workers, entities=entities, sample=sample, progress=progress, clock=clock, timing=timing
         )
     if report_file is not None:
         write_json(report_file, report.to_json())
@@ -77,7 +77,7 @@ def verify_plan(
 
 def verify_opened(
     opened: OpenRun,
-    stop: StopSignal,
+    workers: Workers,
     *,
     entities: Sequence[str] = (),
     sample: int | None = None,
@@ -86,17 +86,17 @@ def verify_opened(
     timing: Timing = REAL_TIME,
 ) -> VerifyReport:
     """Compare what is open already."""
-    return _Verification(opened, entities, stop, progress=progress).report(sample, clock, timing)
+    return _Verification(opened, entities, workers, progress=progress).report(sample, clock, timing)
 
 
 class _Verification:
     """One verification under way."""
 
-    def __init__(self, opened: OpenRun, names: Sequence[str], stop: StopSignal, *, progress: bool) -> None:
+    def __init__(self, opened: OpenRun, names: Sequence[str], workers: Workers, *, progress: bool) -> None:
         self._opened = opened
         self._selected = {e.number: e for e in opened.entities if not names or e.name in names}
         self._tables = {e.table_number: e.table for e in self._selected.values()}
-        self._stop = stop
+        self._workers = workers
         self._progress = progress
         self._ask = _ask(opened.plan.settings)
 
@@ -125,13 +125,13 @@ class _Verification:
             )
 
     def _ask_patterns(self, store: DigestStore, timing: Timing, now_s: int) -> list[PatternComparison]:
-        inquiry = Inquiry(self._opened, self._ask, self._stop, self._check_stop, timing, now_s)
+        inquiry = Inquiry(self._opened, self._ask, self._workers, self._check_stop, timing, now_s)
         return inquiry.compare(select_patterns(self._opened, self._selected), store)
 
     def _render(self, store: DigestStore) -> None:
         """What the table is to hold: every row's items, less those that lost their key to an earlier row."""
         with progress_bar("rendered", shown=self._progress) as bar:
-            for records in self._opened.render_all(self._stop, bar.update):
+            for records in self._opened.render_all(self._workers, bar.update):
                 self._check_stop()
                 store.add(records)
         self._check_stop()
@@ -161,8 +161,8 @@ class _Verification:
                 actual.add(number, [(key, digest(item), FOREIGN) for key, item in items])
 
     def _check_stop(self) -> None:
-        if self._stop.signal_number:
-            raise InterruptedRun(self._stop.signal_number)
+        if self._workers.stop.signal_number:
+            raise InterruptedRun(self._workers.stop.signal_number)
 
     def _counts(
         self, comparison: Comparison, expected: dict[int, int], compared: dict[int, int]

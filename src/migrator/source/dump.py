@@ -24,8 +24,9 @@ from migrator.errors import SourceError, UsageError, known_names
 from migrator.source.cells import to_cell
 from migrator.source.failure import to_source_error
 from migrator.source.integrity import Finding, check_integrity
+from migrator.source.read import WHOLE, Read
 from migrator.source.relation import table_relation
-from migrator.source.rows import WHOLE, Read, iter_rows
+from migrator.source.rows import iter_rows
 from migrator.source.schema import Schema, Table, reflect_schema
 from migrator.source.snapshot import Snapshot, connect, release, take_snapshot
 from migrator.source.text import InvalidText
@@ -139,8 +140,6 @@ def open_dump(source: Path, names: Sequence[str] = ()) -> Iterator[Dump]:
         with connect(snapshot) as connection:
             connection.exec_driver_sql("BEGIN")
             yield Dump(connection, snapshot, reflect_schema(connection, snapshot.path), names)
-    except DBAPIError as error:
-        raise to_source_error(error, snapshot.path) from error
     finally:
         release(snapshot)
 

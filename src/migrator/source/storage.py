@@ -38,6 +38,10 @@ class _OpenFiles:
         with self._lock:
             return os.pread(self._descriptor(path), size, offset)
 
+    def sync(self, path: str) -> None:
+        with self._lock:
+            os.fsync(self._descriptor(path))
+
     def _descriptor(self, path: str) -> int:
         info = os.stat(path)
         key = (info.st_dev, info.st_ino)
@@ -80,6 +84,16 @@ class Header:
 
 def read_header(path: str) -> Header:
     return Header(_open_files.read(path, _HEADER_BYTES, 0))
+
+
+def sync_file(path: str) -> None:
+    """Wait until the file and its name are on disk."""
+    _open_files.sync(path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +170,7 @@ def _head(path: str, size: int) -> bytes:
 
 def copy_files(path: str, copy: str) -> None:
     """The database, then its neighbours: in this order a WAL holds all that the main file lacks."""
-    _copy_main(path, copy)
+    copy_main(path, copy)
     for source, target in zip(neighbours(path), neighbours(copy), strict=True):
         try:
             shutil.copyfile(source, target)
@@ -165,7 +179,8 @@ def copy_files(path: str, copy: str) -> None:
                 os.unlink(target)  # left by an earlier attempt
 
 
-def _copy_main(path: str, copy: str) -> None:
+def copy_main(path: str, copy: str) -> None:
+    """The database alone: all there is as long as a lock keeps its writers waiting."""
     with open(copy, "wb") as file:
         offset = 0
         while block := _open_files.read(path, _COPY_BYTES, offset):

@@ -40,6 +40,8 @@ class RetryPolicy:
     longest_delay_s: float = 20.0
 
 
+#: For writing, unless the plan says otherwise.
+WRITING = RetryPolicy()
 #: At the start of a command nobody should wait longer for an answer.
 START = RetryPolicy(max_attempts=1_000, give_up_after_s=30.0, first_delay_s=0.2, longest_delay_s=4.0)
 #: For what an engine may not know at all.
@@ -55,26 +57,25 @@ class Patience:
     def __init__(self, policy: RetryPolicy, clock: Callable[[], float]) -> None:
         self._policy = policy
         self._clock = clock
-        self._state = RetryCallState(Retrying(), None, (), {})
         self.progressed()
 
     def progressed(self) -> None:
-        self._state.start_time = self.since = self._clock()
-        self._state.attempt_number = 0
-        self._errors = 0
+        self.since = self._clock()
+        self._attempts = self._errors = 0
 
     def delay_s(self, verdict: Verdict) -> float | None:
         """Seconds to wait before the next attempt, with full jitter; None: give up."""
-        self._state.attempt_number += 1
-        self._state.outcome_timestamp = self._clock()
+        self._attempts += 1
         self._errors += verdict is Verdict.TRANSIENT
-        if self._errors >= self._policy.max_attempts or stop_after_delay(self._policy.give_up_after_s)(self._state):
+        state = RetryCallState(Retrying(), None, (), {})
+        state.start_time, state.outcome_timestamp, state.attempt_number = self.since, self._clock(), self._attempts
+        if self._errors >= self._policy.max_attempts or stop_after_delay(self._policy.give_up_after_s)(state):
             return None
         wait = wait_random_exponential(
             multiplier=self._policy.first_delay_s * _FACTORS.get(verdict, 1.0), max=self._policy.longest_delay_s
         )
-        left_s = self._policy.give_up_after_s - (self._state.outcome_timestamp - self._state.start_time)
-        return min(wait(self._state), left_s)
+        left_s = self._policy.give_up_after_s - (state.outcome_timestamp - self.since)
+        return min(wait(state), left_s)
 
 
 def never() -> bool:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from migrator.errors import TargetError
+from migrator.mapping.encoded import to_base64
 from migrator.mapping.model import Attributes, TableDefinition
 from migrator.target.backoff import REAL_TIME, Patience, RetryPolicy, Timing, ask, pause
-from migrator.target.batch import to_base64
 from migrator.target.faults import Verdict
 from migrator.target.reading import iter_pages
 from migrator.target.tablefound import LACKING, ask_optional

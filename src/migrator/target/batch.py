@@ -1,93 +1,44 @@
-"""Items -> batches that BatchWriteItem takes: at most 25 items, 16 MB on the wire, no key twice, one table."""
+"""Items -> batches that BatchWriteItem takes: at most 25 items, 16 MB on the wire, no key twice, one table.
+
+A source is often sorted by what becomes the partition key, and DynamoDB gives one partition a fraction of a table's
+capacity. So items are collected in a window and dealt out like cards: the first batch gets every n-th item.
+A key that comes again has to wait until the earlier item is settled, so that of two items the later wins.
+"""
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Hashable
-from decimal import Decimal
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from migrator.limits import BATCH_ITEMS, BATCH_WIRE_BYTES
-from migrator.mapping.model import Attributes, Item, TableDefinition
-from migrator.target.outcome import Entry
+from migrator.limits import BATCH_ITEMS
+from migrator.mapping.encoded import EncodedItem
+from migrator.target.wire import Batch
 
-#: Room for the request's own braces, the table's name and the parameters beside the items.
-REQUEST_OVERHEAD_BYTES = 4_096
-_ITEM_OVERHEAD_BYTES = 32
-
-# JSON can be far longer than DynamoDB's size of an item: `"a": {"NULL": true}, ` for 2 bytes, \u0001 for 1.
-# No shape of attribute exceeds this factor, so a small item need not be measured: 25 of them always fit.
-_WORST_EXPANSION = 32
-_SURELY_SMALL_BYTES = 16 * 1024
+#: Dealt out, the items of a batch are 400 apart. It is also what a segment sends at its end with nothing beside it.
+WINDOW_ITEMS = 10_000
+#: Far from what one request may have, so that no batch of a window can be too large.
+WINDOW_BYTES = 6 * 1024 * 1024
 
 
-def to_base64(value: Any) -> str:
-    """How JSON carries binary; `default=` of json.dumps."""
-    return base64.b64encode(bytes(value)).decode("ascii")
+class Window:
+    """Collects items until they are dealt."""
 
-
-def wire_bytes(item: Item) -> int:
-    """At most so many bytes in a request, however the client escapes text.
-
-    >>> wire_bytes(Item({"PK": {"S": "é" * 30_000}}, {}, 60_002)) > 180_000
-    True
-    """
-    if item.size_bytes <= _SURELY_SMALL_BYTES:
-        return item.size_bytes * _WORST_EXPANSION + _ITEM_OVERHEAD_BYTES
-    return len(json.dumps(item.attributes, default=to_base64)) + _ITEM_OVERHEAD_BYTES
-
-
-_COMPARABLE = {"S": str, "N": Decimal, "B": bytes}
-
-
-def identity(attributes: Attributes, table: TableDefinition) -> Hashable:
-    """Equal for two keys exactly when DynamoDB takes them for one: numbers by value.
-
-    >>> from migrator.mapping.model import KeyAttribute
-    >>> table = TableDefinition("orders", KeyAttribute("id", "N"))
-    >>> identity({"id": {"N": "1.0"}}, table) == identity({"id": {"N": "01"}}, table)
-    True
-    """
-    return tuple(
-        (kind, _COMPARABLE[kind](value))
-        for attribute in table.key_attributes
-        for kind, value in attributes[attribute.name].items()
-    )
-
-
-class Batcher:
-    """Collects entries; gives a batch when the next entry does not fit any more."""
-
-    def __init__(self, table: TableDefinition, batch_size: int = BATCH_ITEMS) -> None:
-        self._table = table
+    def __init__(self, batch_size: int = BATCH_ITEMS) -> None:
         self._batch_size = min(batch_size, BATCH_ITEMS)
-        self._begin()
+        self._items: list[EncodedItem] = []
+        self._bytes = 0
 
-    def add(self, item: Item, tag: Any) -> tuple[Entry, ...]:
-        """Take an item; the batch that had to be closed before it, or ()."""
-        entry = Entry(item, tag, identity(item.attributes, self._table), wire_bytes(item))
-        closed = () if self._fits(entry) else self.close()
-        self._entries.append(entry)
-        self._identities.add(entry.identity)
-        self._wire_bytes += entry.wire_bytes
-        return closed
+    def offer(self, items: Sequence[EncodedItem]) -> bool:
+        """Take all of the items, or none where they do not fit. One alone always fits."""
+        count = len(self._items) + len(items)
+        wire_bytes = self._bytes + sum([len(item.wire) for item in items])
+        if count > 1 and (wire_bytes > WINDOW_BYTES or count > WINDOW_ITEMS):
+            return False
+        self._items.extend(items)
+        self._bytes = wire_bytes
+        return True
 
-    def close(self) -> tuple[Entry, ...]:
-        """What is left."""
-        closed = tuple(self._entries)
-        self._begin()
-        return closed
-
-    def _fits(self, entry: Entry) -> bool:
-        # BatchWriteItem refuses a request that names one key twice, so a repeated key closes the batch.
-        return (
-            len(self._entries) < self._batch_size
-            and self._wire_bytes + entry.wire_bytes <= BATCH_WIRE_BYTES
-            and entry.identity not in self._identities
-        )
-
-    def _begin(self) -> None:
-        self._entries: list[Entry] = []
-        self._identities: set[Hashable] = set()
-        self._wire_bytes = REQUEST_OVERHEAD_BYTES
+    def deal(self) -> Iterator[Batch]:
+        """Everything collected, in batches."""
+        items, self._items, self._bytes = self._items, [], 0
+        stride = -(-len(items) // self._batch_size)
+        return (Batch.of(items[start::stride]) for start in range(stride))

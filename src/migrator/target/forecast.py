@@ -91,7 +91,7 @@ class Forecast:
         yield f"  {about}{self.items:,} items of {size_words(self.bytes)}{entries}: {self.write_units:,.0f} write units"
         yield f"  {duration_words(self.duration_s)} at {self.write_rate:,.0f} write units a second"
         yield f"  writing on demand {self.money(self.on_demand)}, provisioned {self.money(self.provisioned)}" + (
-            f", by S3 import about {self.money(self.s3_import)}"
+            f", by S3 import {self.money(self.s3_import)}"
         )
         yield f"  storage {self.money(self.storage_month)} a month"
 

@@ -1,98 +1,225 @@
-"""Write capacity: how fast a worker may send.
+"""Write capacity: how fast all workers together may send.
 
-A token bucket in write capacity units. Its level may go below zero: whoever takes more than is there
-waits for as long as the debt needs, so nobody starves and no batch is too big for the bucket.
-Throttling lowers the rate, success lets it grow again up to the budget (additive-increase schemes take minutes to
-find a table's capacity; this one multiplies both ways).
+A token bucket in write capacity units. Whoever finds it not in debt may take more than is there, so no batch is too
+big for it, and then all wait until the debt is paid. Nobody takes ahead: a rate that changes holds from then on.
+The numbers can lie in memory that processes share: then no worker's share is lost when it has nothing to send.
+
+Two buckets meet here. The plan's budget is fixed. A table's pace begins at what the table says it takes, is cut when
+the table throttles, and grows again by equal steps.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, MutableSequence
+from contextlib import AbstractContextManager
+from multiprocessing.context import BaseContext
+from multiprocessing.sharedctypes import RawArray
+from typing import Any
 
+Clock = Callable[[], float]
+UNLIMITED = math.inf
+
+# A pause may save up no more than this: a budget is a rate over few seconds, not an average over a run.
+_BURST_S = 0.1
 _CUT = 0.7
-_GROWTH = 1.25
+# Of the rate that was too much: four seconds after a cut it is tried again.
+_STEP = 0.1
 # A reaction is measured before the next one.
 _REACT_EVERY_S = 1.0
 # One full batch a second is what the slowest useful worker sends.
 _SLOWEST_UNITS_PER_S = 25.0
-# Without a budget, a rate that has grown so far beyond what throttled is no brake any more.
+# What a single partition takes ("Designing partition keys"): assumed where nothing was measured before the throttling.
+_PARTITION_UNITS_PER_S = 1_000.0
+# A rate that has grown so far beyond what throttled is no brake any more.
 _RELEASE = 4.0
 
+_RATE, _LEVEL, _FILLED_AT, _REACTED_AT, _CUT_AT, _WINDOW_AT, _WINDOW_UNITS, _BRAKE = range(8)
+_NUMBERS = 8
 
-class Governor:
-    """Hand out write units.
 
-    >>> governor = Governor(100, clock=lambda: 0.0)
-    >>> governor.reserve(100), governor.reserve(50)
-    (0.0, 0.5)
+class Numbers:
+    """The state of a bucket, and the lock that guards it. With a context of `multiprocessing` both are shared."""
+
+    def __init__(self, context: BaseContext | None = None) -> None:
+        self.lock: AbstractContextManager[Any] = context.Lock() if context else threading.Lock()
+        self.values: MutableSequence[float] = RawArray("d", _NUMBERS) if context else [0.0] * _NUMBERS
+
+
+class Bucket:
+    """A token bucket of a rate. It begins empty, so that many short runs of it give no more than one long one.
+
+    >>> bucket = Bucket(100, clock=lambda: 0.0)
+    >>> bucket.wait_s(), bucket.take(50), bucket.wait_s()
+    (0.0, None, 0.5)
     """
 
-    def __init__(self, units_per_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._budget = units_per_s
-        self._rate = units_per_s
+    def __init__(self, units_per_s: float, clock: Clock = time.monotonic, numbers: Numbers | None = None) -> None:
+        numbers = numbers or Numbers()
         self._clock = clock
-        self._lock = threading.Lock()
-        self._level = units_per_s or 0.0
-        self._filled_at = self._reacted_at = self._window_at = clock()
-        self._window_units = 0.0
-        self._brake = 0.0
+        self._lock, self._values = numbers.lock, numbers.values
+        self._values[_RATE] = units_per_s
+        self._values[_FILLED_AT] = clock()
 
     @property
-    def units_per_s(self) -> float | None:
-        """The rate now; None is as fast as the table takes it."""
-        return self._rate
+    def units_per_s(self) -> float:
+        return self._values[_RATE]
 
-    def reserve(self, units: float) -> float:
-        """Take units; the seconds to wait before using them."""
+    def wait_s(self) -> float:
+        """How long to wait before asking again; 0 is: take."""
+        if self._values[_RATE] == UNLIMITED:
+            return 0.0
         with self._lock:
-            if self._rate is None:
-                return 0.0
-            self._fill(self._rate)
-            self._level -= units
-            return max(0.0, -self._level / self._rate)
+            self._fill()
+            return max(0.0, -self._values[_LEVEL] / self._values[_RATE])
 
-    def settle(self, reserved: float, consumed: float) -> None:
-        """Correct a reservation by what the request really took."""
+    def take(self, units: float) -> None:
+        """Use so much, as far as can be known before."""
+        if self._values[_RATE] != UNLIMITED:
+            with self._lock:
+                self._values[_LEVEL] -= units
+
+    def settle(self, taken: float, consumed: float) -> None:
+        """Correct by what the request really took."""
         with self._lock:
-            if self._rate is not None:
-                self._level += reserved - consumed
+            self._values[_LEVEL] += taken - consumed
+
+    def _fill(self) -> None:
+        values, now = self._values, self._clock()
+        rate = values[_RATE]
+        values[_LEVEL] = min(rate * _BURST_S, values[_LEVEL] + (now - values[_FILLED_AT]) * rate)
+        values[_FILLED_AT] = now
+
+
+class Pace(Bucket):
+    """A bucket whose rate follows what a table takes: as fast as asked for, until the table throttles."""
+
+    def __init__(self, clock: Clock = time.monotonic, numbers: Numbers | None = None) -> None:
+        super().__init__(UNLIMITED, clock, numbers)
+        self._values[_BRAKE] = UNLIMITED
+        self._values[_CUT_AT] = -math.inf
+        self._values[_REACTED_AT] = self._values[_WINDOW_AT] = clock()
+
+    def settle(self, taken: float, consumed: float) -> None:
+        values = self._values
+        with self._lock:
+            values[_WINDOW_UNITS] += consumed
+            if values[_RATE] == UNLIMITED:
+                return
+            values[_LEVEL] += taken - consumed
             now = self._clock()
-            self._window_units += consumed
-            if consumed and self._rate is not None and now - self._reacted_at >= _REACT_EVERY_S:
-                self._react(now, self._grown(self._rate))
+            if consumed and now - values[_REACTED_AT] >= _REACT_EVERY_S:
+                self._grow(now)
+
+    def begin_at(self, units_per_s: float) -> None:
+        """What the table says that it takes. It may take more."""
+        with self._lock:
+            self._set_rate(self._clock(), units_per_s)
+            self._values[_BRAKE] = units_per_s
 
     def throttled(self) -> None:
         """The table takes less than this: slow down, once for all requests that were refused together."""
+        values = self._values
         with self._lock:
             now = self._clock()
-            if self._brake and now - self._reacted_at < _REACT_EVERY_S:
+            if now - values[_CUT_AT] < _REACT_EVERY_S:
                 return
-            measured = self._window_units / max(now - self._window_at, _REACT_EVERY_S)
-            ceiling = measured if self._rate is None else self._rate
-            self._brake = max(ceiling, _SLOWEST_UNITS_PER_S)
-            self._react(now, self._within_budget(max(ceiling * _CUT, _SLOWEST_UNITS_PER_S)))
+            ceiling = self._ceiling(now)
+            # A series of cuts has one cause: what came before it is where the rate returns to.
+            if values[_CUT_AT] < values[_REACTED_AT] or values[_BRAKE] == UNLIMITED:
+                values[_BRAKE] = max(ceiling, _SLOWEST_UNITS_PER_S)
+            self._set_rate(now, max(ceiling * _CUT, _SLOWEST_UNITS_PER_S))
+            values[_CUT_AT] = now
 
-    def _within_budget(self, rate: float) -> float:
-        return rate if self._budget is None else min(rate, self._budget)
+    def _ceiling(self, now: float) -> float:
+        """The rate that was too much."""
+        values = self._values
+        if values[_RATE] != UNLIMITED:
+            return values[_RATE]
+        measured = values[_WINDOW_UNITS] / max(now - values[_WINDOW_AT], _REACT_EVERY_S)
+        return max(measured, _PARTITION_UNITS_PER_S)
 
-    def _grown(self, rate: float) -> float | None:
-        grown = self._within_budget(rate * _GROWTH)
-        if self._budget is None and grown > self._brake * _RELEASE:
-            return None
-        return grown
+    def _grow(self, now: float) -> None:
+        brake = self._values[_BRAKE]
+        grown = self._values[_RATE] + brake * _STEP
+        self._set_rate(now, UNLIMITED if grown > brake * _RELEASE else grown)
 
-    def _fill(self, rate: float) -> None:
-        now = self._clock()
-        # The bucket holds one second: a pause must not save up a burst.
-        self._level = min(rate, self._level + (now - self._filled_at) * rate)
-        self._filled_at = now
+    def _set_rate(self, now: float, rate: float) -> None:
+        values = self._values
+        if values[_RATE] == UNLIMITED:
+            values[_LEVEL], values[_FILLED_AT] = 0.0, now
+        else:
+            self._fill()
+        values[_RATE] = rate
+        values[_REACTED_AT] = values[_WINDOW_AT] = now
+        values[_WINDOW_UNITS] = 0.0
 
-    def _react(self, now: float, rate: float | None) -> None:
-        if self._rate is None:
-            self._level, self._filled_at = 0.0, now
-        self._rate = rate
-        self._reacted_at = self._window_at = now
-        self._window_units = 0.0
+
+class Governor:
+    """What one table's writer asks: within the plan's budget and at the table's pace.
+
+    >>> governor = Governor(Bucket(100, clock=lambda: 0.0), Pace(lambda: 0.0))
+    >>> governor.take(50)
+    >>> governor.wait_s()
+    0.5
+    """
+
+    def __init__(self, budget: Bucket | None = None, pace: Pace | None = None) -> None:
+        self._budget = budget
+        self._pace = pace or Pace()
+
+    @property
+    def units_per_s(self) -> float:
+        """The rate now, at most."""
+        return min(self._pace.units_per_s, self._budget.units_per_s if self._budget else UNLIMITED)
+
+    def wait_s(self) -> float:
+        """How long to wait before asking again; 0 is: take."""
+        wait_s = self._pace.wait_s()
+        return max(wait_s, self._budget.wait_s()) if self._budget else wait_s
+
+    def take(self, units: float) -> None:
+        """Use so much, as far as can be known before."""
+        self._pace.take(units)
+        if self._budget:
+            self._budget.take(units)
+
+    def settle(self, taken: float, consumed: float) -> None:
+        """Correct by what the request really took."""
+        self._pace.settle(taken, consumed)
+        if self._budget:
+            self._budget.settle(taken, consumed)
+
+    def throttled(self) -> None:
+        self._pace.throttled()
+
+    def begin_at(self, units_per_s: float | None) -> None:
+        """Before the first request: what the table says that it takes, where it says so."""
+        if units_per_s:
+            self._pace.begin_at(units_per_s)
+
+
+def governors(
+    budget_units_per_s: float | None, tables: Iterable[str], context: BaseContext | None = None
+) -> dict[str, Governor]:
+    """One governor for each table, over one budget.
+
+    With a context they are for its processes, and are handed over as these start.
+    """
+    budget = Bucket(budget_units_per_s, numbers=Numbers(context)) if budget_units_per_s else None
+    return {table: Governor(budget, Pace(numbers=Numbers(context))) for table in tables}
+
+
+def write_capacity(description: Mapping[str, Any]) -> float | None:
+    """The units a second that a table takes at once, as DescribeTable tells: provisioned, or warm.
+
+    >>> write_capacity({"WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000}})
+    4000.0
+    """
+    told: Iterable[Any] = (
+        (description.get("ProvisionedThroughput") or {}).get("WriteCapacityUnits"),
+        (description.get("WarmThroughput") or {}).get("WriteUnitsPerSecond"),
+    )
+    return next((float(units) for units in told if units), None)

@@ -59,7 +59,7 @@ def health(
 def caller_arn(settings: TargetSettings) -> str:
     """Who the credentials belong to, by STS, with one short try: it may be out of reach where DynamoDB is not."""
     config = Config(connect_timeout=2.0, read_timeout=5.0, retries={"total_max_attempts": 1})
-    return str(open_session(settings).client("sts", config=config).get_caller_identity()["Arn"])
+    return str(open_session(settings).create_client("sts", config=config).get_caller_identity()["Arn"])
 
 
 def _identity(endpoint: str, settings: TargetSettings, who: Callable[[TargetSettings], str]) -> dict[str, Any]:

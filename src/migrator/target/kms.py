@@ -27,7 +27,7 @@ def key_finder(settings: TargetSettings, client: Any) -> FindKey:
 
     @cache
     def find(key: str) -> str:
-        kms = open_session(settings).client("kms", config=client_config(settings))
+        kms = open_session(settings).create_client("kms", config=client_config(settings))
         # An engine of one's own knows nothing of the keys at AWS, and AWS nothing of its.
         if is_service(endpoint_of(kms)) != is_service(endpoint_of(client)):
             return no_kms(key)

@@ -1,42 +1,30 @@
 """What becomes of every item handed to a writer: counted once, whatever happens.
 
-written + skipped + failed + unsent equals what was put, for every tag.
+written + skipped + failed + unsent equals what was put.
 """
 
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from migrator.errors import TargetError
-from migrator.mapping.model import Item
+from migrator.mapping.model import Attributes
 from migrator.target.timeline import Step, Timeline
+from migrator.target.wire import Batch
 
 #: Latencies kept for the quantiles of a report.
 LATENCIES_KEPT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An item on its way. `identity` is equal for keys that DynamoDB takes for one."""
-
-    item: Item
-    tag: Any
-    identity: Hashable
-    wire_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class FailedItem:
     """A valid item that is not in the table: the service's words say why."""
 
-    tag: Any
-    item: Item
+    key: Attributes
+    attributes: Attributes
     code: str
     message: str
 
@@ -45,11 +33,11 @@ class FailedItem:
 class WriteResult:
     """Counts of one writer. With `stopped` set, the segment is unfinished whatever the counts say."""
 
-    written: Counter[Any] = field(default_factory=Counter)
-    skipped: Counter[Any] = field(default_factory=Counter)
+    written: int = 0
+    skipped: int = 0
     failed: list[FailedItem] = field(default_factory=list)
     #: given to the writer, but not tried to the end when it stopped
-    unsent: Counter[Any] = field(default_factory=Counter)
+    unsent: int = 0
     write_units: float = 0.0
     bytes: int = 0  #: of the written items, by DynamoDB's size rules
     index_entries: int = 0  #: with index_bytes, of what a dry run would write: for its forecast
@@ -64,11 +52,10 @@ class WriteResult:
 
 
 class Tally:
-    """A WriteResult that several threads add to."""
+    """Adds up a WriteResult."""
 
     def __init__(self, clock: Callable[[], float], wall_clock: Callable[[], float] = time.time) -> None:
         self.result = WriteResult()
-        self._lock = threading.Lock()
         self._clock = clock
         self._wall_clock = wall_clock
         self._answers = 0
@@ -77,49 +64,40 @@ class Tally:
         self.last_progress = clock()
 
     def request(self, *, again: bool) -> None:
-        with self._lock:
-            self.result.requests_sent += 1
-            self.result.retried += again
+        self.result.requests_sent += 1
+        self.result.retried += again
 
     def answer(self, latency_ms: float, write_units: float, unprocessed: int) -> None:
-        with self._lock:
-            self.result.write_units += write_units
-            self.result.unprocessed_items += unprocessed
-            self._note(Step(write_units=write_units, throttled=int(unprocessed > 0)))
-            self._sample(latency_ms)
+        self.result.write_units += write_units
+        self.result.unprocessed_items += unprocessed
+        self._note(Step(write_units=write_units, throttled=int(unprocessed > 0)))
+        self._sample(latency_ms)
 
     def throttled(self) -> None:
-        with self._lock:
-            self.result.throttled += 1
-            self._note(Step(throttled=1))
+        self.result.throttled += 1
+        self._note(Step(throttled=1))
 
-    def written(self, entries: Iterable[Entry]) -> None:
-        with self._lock:
-            written = list(entries)
-            for entry in written:
-                self.result.written[entry.tag] += 1
-                self.result.bytes += entry.item.size_bytes
-                self.last_progress = self._clock()
-            self._note(Step(items=len(written)))
+    def written(self, batch: Batch) -> None:
+        if batch.items:
+            self.result.written += len(batch)
+            self.result.bytes += batch.size_bytes
+            self.last_progress = self._clock()
+            self._note(Step(items=len(batch)))
 
-    def skipped(self, entries: Iterable[Entry]) -> None:
-        with self._lock:
-            for entry in entries:
-                self.result.skipped[entry.tag] += 1
-                self.last_progress = self._clock()
+    def skipped(self, batch: Batch) -> None:
+        if batch.items:
+            self.result.skipped += len(batch)
+            self.last_progress = self._clock()
 
-    def failed(self, entries: Iterable[Entry], code: str, message: str) -> None:
-        with self._lock:
-            self.result.failed.extend(FailedItem(entry.tag, entry.item, code, message) for entry in entries)
+    def failed(self, item: FailedItem) -> None:
+        self.result.failed.append(item)
 
-    def unsent(self, entries: Iterable[Entry]) -> None:
-        with self._lock:
-            self.result.unsent.update(entry.tag for entry in entries)
+    def unsent(self, batch: Batch) -> None:
+        self.result.unsent += len(batch)
 
     def stop(self, error: TargetError) -> None:
         """The first reason is the one that is told."""
-        with self._lock:
-            self.result.stopped = self.result.stopped or error
+        self.result.stopped = self.result.stopped or error
 
     def _note(self, step: Step) -> None:
         self.result.timeline.add(self._wall_clock(), step)

@@ -1,91 +1,87 @@
-"""One BatchWriteItem request and what its answer means for each item."""
+"""A BatchWriteItem request out of encoded items, and what its answer means for each of them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.limits import WRITE_UNIT_BYTES
-from migrator.mapping.canonical import item_size
-from migrator.mapping.model import Attributes, IndexDefinition, Item, TableDefinition
-from migrator.target.batch import identity
-from migrator.target.outcome import Entry
+from migrator.mapping.encoded import EncodedItem, from_wire, identity
+from migrator.mapping.model import TableDefinition
+
+_BETWEEN_ITEMS = b'}},{"PutRequest":{"Item":'
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items that go in one request, and what they are together. Each item is looked at once."""
+
+    items: tuple[EncodedItem, ...]
+    wires: tuple[bytes, ...]
+    identities: tuple[Hashable, ...]
+    wire_bytes: int
+    size_bytes: int
+    write_units: int  #: what they cost to write, as far as can be known before
+
+    @classmethod
+    def of(cls, items: Sequence[EncodedItem]) -> Batch:
+        """
+        >>> batch = Batch.of([EncodedItem(b"{}", "a", 3, 1), EncodedItem(b"{}", "b", 4, 2)])
+        >>> batch.identities, batch.wire_bytes, batch.size_bytes, batch.write_units
+        (('a', 'b'), 4, 7, 3)
+        """
+        wires, identities, sizes, units = zip(*items, strict=True) if items else ((), (), (), ())
+        return cls(tuple(items), wires, identities, sum(map(len, wires)), sum(sizes), sum(units))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+NOTHING = Batch.of(())
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What one answer says of the entries that were sent; none is left out."""
+    """What one answer says of the items that were sent; none is left out."""
 
-    written: tuple[Entry, ...]
+    written: Batch
     write_units: float
-    latency_ms: float
-    unprocessed: tuple[Entry, ...] = ()
-    skipped: tuple[Entry, ...] = ()
+    unprocessed: Batch = NOTHING
+    skipped: Batch = NOTHING
     #: valid, but the item that is there stays: the message
     refused: str | None = None
 
 
-def send_batch(
-    client: Any, table: TableDefinition, entries: tuple[Entry, ...], clock: Callable[[], float]
-) -> BatchResult:
-    """Write the entries with one request. Errors come as the client raises them."""
-    begun = clock()
-    answer = client.batch_write_item(
-        RequestItems={table.name: [{"PutRequest": {"Item": entry.item.attributes}} for entry in entries]},
-        ReturnConsumedCapacity="INDEXES",
-    )
-    latency_ms = (clock() - begun) * 1_000
-    left = {
-        identity(request["PutRequest"]["Item"], table)
-        for requests in answer.get("UnprocessedItems", {}).values()
-        for request in requests
-    }
-    written = tuple(entry for entry in entries if entry.identity not in left)
-    return BatchResult(
-        written=written,
-        write_units=consumed_units(answer.get("ConsumedCapacity") or (), written, table),
-        latency_ms=latency_ms,
-        unprocessed=tuple(entry for entry in entries if entry.identity in left),
-    )
-
-
-def consumed_units(reported: Iterable[Any], written: tuple[Entry, ...], table: TableDefinition) -> float:
-    """What was consumed: as reported, unless the report cannot be right (moto reports 1.0 for three puts)."""
-    units = sum(float(each.get("CapacityUnits") or 0.0) for each in reported)
-    return units if units >= len(written) else sum(write_units(entry.item, table) for entry in written)
-
-
-def write_units(item: Item, table: TableDefinition) -> float:
-    """Units to put an item that was not there: one per started KB, for the table and for each index it enters.
+def batch_body(table: TableDefinition, batch: Batch) -> bytes:
+    """The items go in as they are: nothing is parsed again.
 
     >>> from migrator.mapping.model import KeyAttribute
-    >>> write_units(Item({"PK": {"S": "a"}}, {}, 1_025), TableDefinition("orders", KeyAttribute("PK")))
-    2.0
+    >>> orders = TableDefinition("orders", KeyAttribute("PK"))
+    >>> batch_body(orders, Batch.of([EncodedItem(b'{"PK":{"S":"a"}}', "a", 3, 1)])).decode()
+    '{"RequestItems":{"orders":[{"PutRequest":{"Item":{"PK":{"S":"a"}}}}]},"ReturnConsumedCapacity":"INDEXES"}'
     """
-    small = item.size_bytes <= WRITE_UNIT_BYTES  # so is every projection of it: no need to measure them
-    sizes = (item.size_bytes if small else _projected_bytes(item, index, table) for index in _entered(item, table))
-    return float(_started(item.size_bytes) + sum(map(_started, sizes)))
+    return b'{"RequestItems":{%b:[{"PutRequest":{"Item":%b}}]},"ReturnConsumedCapacity":"INDEXES"}' % (
+        json.dumps(table.name).encode(),
+        _BETWEEN_ITEMS.join(batch.wires),
+    )
 
 
-def index_entry_sizes(item: Item, table: TableDefinition) -> list[int]:
-    """Bytes of the item's entry in each index that it enters."""
-    return [_projected_bytes(item, index, table) for index in _entered(item, table)]
+def read_batch(document: Mapping[str, Any], batch: Batch, table: TableDefinition) -> BatchResult:
+    """What became of the items of a batch."""
+    left = {
+        identity(from_wire(request["PutRequest"]["Item"]), table)
+        for requests in (document.get("UnprocessedItems") or {}).values()
+        for request in requests
+    }
+    written, unprocessed = batch, NOTHING
+    if left:
+        written = Batch.of([item for item in batch.items if item.identity not in left])
+        unprocessed = Batch.of([item for item in batch.items if item.identity in left])
+    return BatchResult(written, consumed_units(document.get("ConsumedCapacity") or (), written), unprocessed)
 
 
-def _entered(item: Item, table: TableDefinition) -> Iterator[IndexDefinition]:
-    return (index for index in table.indexes if all(key.name in item.attributes for key in index.key_attributes))
-
-
-def _started(size_bytes: int) -> int:
-    return max(1, math.ceil(size_bytes / WRITE_UNIT_BYTES))
-
-
-def _projected_bytes(item: Item, index: IndexDefinition, table: TableDefinition) -> int:
-    if index.projection == "ALL":
-        return item.size_bytes
-    keys = (key.name for key in (*table.key_attributes, *index.key_attributes))
-    projected = {*keys, *index.included}
-    kept: Attributes = {name: value for name, value in item.attributes.items() if name in projected}
-    return item_size(kept)
+def consumed_units(reported: Iterable[Any], written: Batch) -> float:
+    """What was consumed: as reported, unless the report cannot be right (moto reports 1.0 for three puts)."""
+    units = sum(float(each.get("CapacityUnits") or 0.0) for each in reported)
+    return units if units >= len(written) else float(written.write_units)

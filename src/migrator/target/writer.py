@@ -1,120 +1,135 @@
-"""Items in, counts out: a bounded window of batches in flight on a few threads.
+"""Items in, counts out: a window that is filled while the one before it is on its way.
 
-`put` blocks while the window is full, so a source is never read faster than the table takes it.
-An item whose key is still in flight waits for it, so that of two items with one key the later wins.
+`put` goes on with the requests under way, and blocks while the window has no room, so a source is never read faster
+than the table takes it. All in one thread: a writer is used, and its transport works, where the rows are read.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 
 from migrator.limits import BATCH_ITEMS
-from migrator.mapping.model import Item, TableDefinition
-from migrator.target.backoff import RetryPolicy, Timing, never
-from migrator.target.batch import Batcher
-from migrator.target.delivery import Delivery
+from migrator.mapping.encoded import EncodedItem
+from migrator.mapping.model import TableDefinition
+from migrator.target.backoff import WRITING, RetryPolicy, never
+from migrator.target.batch import Window
+from migrator.target.delivery import Delivery, Describe, Load
 from migrator.target.governor import Governor
-from migrator.target.outcome import Entry, Tally, WriteResult
+from migrator.target.outcome import Tally, WriteResult
 from migrator.target.put import OnExisting
+from migrator.target.transport import Sender
+from migrator.target.wire import Batch
 
-# Threads of one interpreter gain nothing beyond: the client's own work needs the lock.
-THREADS_MAX = 16
-_BATCHES_PER_THREAD = 2
-BYTES_IN_FLIGHT_MAX = 32 * 1024 * 1024
+#: Items on their way; with their requests and two windows, a worker holds less than 32 MB.
+BYTES_IN_FLIGHT_MAX = 8 * 1024 * 1024
+# Batches that wait for a retry leave their connection to others.
+_LOADS_PER_CONNECTION = 2
+_A_WHILE_S = 0.25
 
 
 class Writer:
-    """Writes the items of one table. Used by one thread; close() before the counts are believed."""
+    """Writes the items of one table. close() before the counts are believed.
+
+    `maybe_applied`: an earlier run, cut off, may have written any of the items.
+    """
 
     def __init__(
         self,
-        client: Any,
+        sender: Sender,
         table: TableDefinition,
         *,
+        describe: Describe,
+        governor: Governor | None = None,
         on_existing: OnExisting = "replace",
         batch_size: int = BATCH_ITEMS,
-        connections: int = 64,
-        max_attempts: int = 10,
-        give_up_after_s: float = 300.0,
-        write_rate: float | None = None,
+        policy: RetryPolicy = WRITING,
+        maybe_applied: bool = False,
         stop: Callable[[], bool] = never,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._tally = Tally(clock)
-        self._batcher = Batcher(table, batch_size)
         self._delivery = Delivery(
-            client,
+            sender,
             table,
             self._tally,
-            Governor(write_rate, clock),
+            governor or Governor(),
+            describe=describe,
             on_existing=on_existing,
-            policy=RetryPolicy(max_attempts, give_up_after_s),
+            policy=policy,
+            maybe_applied=maybe_applied,
             stop=stop,
-            timing=Timing(clock, sleep),
+            clock=clock,
         )
-        threads = max(1, min(connections, THREADS_MAX))
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"write-{table.name}")
-        self._batches_max = threads * _BATCHES_PER_THREAD
-        self._room = threading.Condition()
-        self._batches = 0
+        self._window = Window(batch_size)
+        self._dealt: deque[Batch] = deque()
+        self._loads_max = max(1, sender.free) * _LOADS_PER_CONNECTION
+        self._loads = 0
         self._bytes = 0
+        #: of every item that is not settled, those in the window included
         self._identities: set[Hashable] = set()
-        self._crash: BaseException | None = None
 
-    def put(self, item: Item, tag: Any) -> None:
-        """Take an item; blocks while the window is full."""
-        closed = self._batcher.add(item, tag)
-        if closed:
-            self._submit(closed)
+    def put(self, items: Sequence[EncodedItem]) -> None:
+        """Take items; blocks while the window has no room."""
+        identities = {item.identity for item in items}
+        new = len(identities) == len(items) and self._identities.isdisjoint(identities)
+        if new and self._window.offer(items):
+            self._identities |= identities
+        else:
+            for item in items:
+                self._put_one(item)
+        self._turn(0)
+
+    def _put_one(self, item: EncodedItem) -> None:
+        if item.identity in self._identities:
+            # The earlier item must be through, so that the later one wins.
+            self._deal()
+            while item.identity in self._identities:
+                self._turn(_A_WHILE_S)
+        if not self._window.offer((item,)):
+            self._deal()
+            self._window.offer((item,))
+        self._identities.add(item.identity)
 
     def close(self) -> WriteResult:
         """Send what is left, wait for every answer, and give the counts. Nothing is raised for the target's errors."""
-        left = self._batcher.close()
-        if left:
-            self._submit(left)
-        self._pool.shutdown(wait=True)
-        self._raise_crash()
+        self._deal()
+        while self._dealt or self._loads:
+            self._turn(_A_WHILE_S)
         return self._tally.result
 
-    def _submit(self, batch: tuple[Entry, ...]) -> None:
-        self._raise_crash()
-        if self._delivery.halted():
+    def _deal(self) -> None:
+        """Turn the window into batches, once those of the last one are on their way."""
+        while self._dealt:
+            self._turn(_A_WHILE_S)
+        self._dealt.extend(self._window.deal())
+        self._turn(0)
+
+    def _turn(self, timeout_s: float) -> None:
+        if self._dealt and self._delivery.halted():
+            self._leave_dealt()
+        while self._dealt and self._has_room(self._dealt[0]):
+            self._start(self._dealt.popleft())
+        self._delivery.turn(timeout_s)
+
+    def _leave_dealt(self) -> None:
+        for batch in self._dealt:
             self._tally.unsent(batch)
-            return
-        identities = {entry.identity for entry in batch}
-        size_bytes = sum(entry.item.size_bytes for entry in batch)
-        with self._room:
-            self._room.wait_for(lambda: self._has_room(identities, size_bytes))
-            self._batches += 1
-            self._bytes += size_bytes
-            self._identities |= identities
+            self._identities.difference_update(batch.identities)
+        self._dealt.clear()
 
-        def done(future: Future[None]) -> None:
-            self._release(identities, size_bytes, future.exception())
-
-        self._pool.submit(self._delivery.deliver, batch).add_done_callback(done)
-
-    def _has_room(self, identities: set[Hashable], size_bytes: int) -> bool:
-        return (
-            self._batches < self._batches_max
-            and (self._bytes == 0 or self._bytes + size_bytes <= BYTES_IN_FLIGHT_MAX)
-            and self._identities.isdisjoint(identities)
+    def _has_room(self, batch: Batch) -> bool:
+        return self._loads < self._loads_max and (
+            not self._loads or self._bytes + batch.wire_bytes <= BYTES_IN_FLIGHT_MAX
         )
 
-    def _release(self, identities: set[Hashable], size_bytes: int, crash: BaseException | None) -> None:
-        with self._room:
-            self._batches -= 1
-            self._bytes -= size_bytes
-            self._identities -= identities
-            self._crash = self._crash or crash
-            self._room.notify_all()
+    def _start(self, batch: Batch) -> None:
+        self._loads += 1
+        self._bytes += batch.wire_bytes
+        self._delivery.start(Load(batch, self._settled))
 
-    def _raise_crash(self) -> None:
-        """A defect of ours in a thread must not pass for items that were written."""
-        if self._crash is not None:
-            raise self._crash
+    def _settled(self, load: Load) -> None:
+        self._loads -= 1
+        self._bytes -= load.batch.wire_bytes
+        self._identities.difference_update(load.batch.identities)

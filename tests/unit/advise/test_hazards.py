@@ -415,6 +415,11 @@ def test_text_says_when_there_are_none(tmp_path: Path) -> None:
     assert "Hazards: none found" in to_text(analyze(make(tmp_path / "x.sqlite", *table("a INTEGER PRIMARY KEY"))))
 
 
+def test_the_least_integer_beside_a_real_stops_nothing(tmp_path: Path) -> None:
+    found = hazards(tmp_path, *table("id INTEGER PRIMARY KEY, v", "(1, -9223372036854775808), (2, 9e999)"))
+    assert [hazard.code for hazard in found] == ["not_finite", "integer_beyond_double"]
+
+
 def test_json_has_every_hazard_with_its_rows(tmp_path: Path) -> None:
     path = make(tmp_path / "x.sqlite", *table("a, b, PRIMARY KEY (a, b)", "(1, ''), (1, 'x')"))
     assert to_json(analyze(path))["hazards"] == [

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrator.errors import RowRejected
-from migrator.mapping.dates import check_form, to_date, to_instant, to_iso8601, to_milliseconds, to_seconds
+from migrator.mapping.dates import check_form, iso8601, to_date, to_instant, to_iso8601, to_milliseconds, to_seconds
 from migrator.mapping.values import JSON_NULL
 from migrator.source.text import InvalidText
 
@@ -178,6 +178,30 @@ def test_a_datetime_survives_as_text(moment):
     assert (
         instant == (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
     )
+
+
+@given(st.datetimes(), st.sampled_from(["T", " "]), st.sampled_from(["", "Z"]))
+def test_the_short_way_for_usual_text_ends_where_the_long_one_does(moment, separator, zone):
+    text = moment.replace(microsecond=0).isoformat(separator)
+    # A fraction takes the long way.
+    assert to_instant(f"{text}{zone}") == to_instant(f"{text}.0{zone}")
+    assert iso8601(f"{text}{zone}") == to_iso8601(to_instant(f"{text}.0{zone}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-W01-1T12:34:56",
+        "2024-01-31T24:00:00",
+        "2024-01-31 12:34:60Z",
+        "2024-01-31T12.34.56",
+        "٢٠٢٤-01-31T12:34:56",
+    ],
+)
+def test_what_python_alone_takes_for_a_date_is_none(text):
+    assert code_of(text) == "not_a_date"
+    with pytest.raises(RowRejected, match="not"):
+        iso8601(text)
 
 
 @given(st.floats(1721425.5, 5373484.4))

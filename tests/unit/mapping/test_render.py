@@ -17,7 +17,8 @@ from migrator.mapping.model import Attributes
 from migrator.mapping.reads import to_read
 from migrator.mapping.rejects import REJECT_CODES
 from migrator.mapping.render import EntityRenderer, RenderContext, render_fixed
-from migrator.source.rows import WHOLE, iter_rows
+from migrator.source.read import WHOLE
+from migrator.source.rows import iter_rows
 from migrator.source.schema import reflect_schema
 from migrator.source.snapshot import connect, take_snapshot
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import new_client
 from migrator.run import engine, opened
 from migrator.run.engine import run_plan
-from migrator.run.plan import load_plan
 from migrator.run.report import RunReport
 from migrator.run.verify import verify_plan
+from shop import Shop
 
 PEOPLE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, name TEXT, team TEXT);
@@ -24,41 +21,6 @@ PEOPLE = """
 """
 BY_TEAM = 'Person: {source: people, key: {PK: "{team}"}, attributes: {name: name}, columns: none}'
 BY_CODE = 'Person: {source: people, key: {PK: "P#{code}"}, attributes: {name: name}, columns: none}'
-
-
-class Shop:
-    """A plan in a folder of its own, and the table that it fills."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder = folder
-        self.table = f"engine-{uuid.uuid4().hex}"
-        self.url = url
-        self.client = new_client(url)
-
-    def source(self, script: str, name: str = "shop.sqlite") -> None:
-        database = sqlite3.connect(self.folder / name)
-        database.executescript(script)
-        database.close()
-
-    def plan(
-        self, *entities: str, items: str = "[]", source: str = "shop.sqlite", more: str = "", **settings: Any
-    ) -> Any:
-        body = "".join(f"  {entity}\n" for entity in entities)
-        (self.folder / "shop.yaml").write_text(
-            f"table: {{name: {self.table}, partition_key: PK, time_to_live: ttl}}\nitems: {items}\nentities:\n{body}"
-        )
-        given = {"parallelism": 1, "state_dir": "state"} | settings
-        (self.folder / "plan.yaml").write_text(
-            f"name: shop\nsource: {source}\nmappings: [shop.yaml]\n{more}\n"
-            f"target: {{endpoint_url: '{self.url}', region: us-east-1}}\nsettings: {json.dumps(given)}\n"
-        )
-        return load_plan(self.folder / "plan.yaml")
-
-    def items(self) -> dict[str, dict[str, Any]]:
-        """Key -> the item's other attributes, in plain values."""
-        found = self.client.scan(TableName=self.table, ConsistentRead=True)["Items"]
-        plain = [{name: next(iter(value.values())) for name, value in item.items()} for item in found]
-        return {item.pop("PK"): item for item in plain}
 
 
 @pytest.fixture
@@ -258,15 +220,28 @@ def test_a_moment_means_the_same_when_the_table_is_verified_later(shop: Shop, mo
     assert verify_plan(plan).exit_code == 0
 
 
-def test_a_source_that_changes_during_the_run_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.source(PEOPLE)
+def change_the_source_before_writing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare: Callable[..., None] = engine.prepare_tables
 
     def meanwhile(*args: Any, **more: Any) -> None:
+        (shop.folder / "shop.sqlite").chmod(0o644)
         shop.source("UPDATE people SET name = 'changed'")
         prepare(*args, **more)
 
     monkeypatch.setattr(engine, "prepare_tables", meanwhile)
+
+
+def test_a_run_does_not_see_what_is_written_meanwhile(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.source(PEOPLE)
+    change_the_source_before_writing(shop, monkeypatch)
+    assert run_plan(shop.plan(BY_CODE)).exit_code == 0
+    assert "changed" not in {item["name"] for item in shop.items().values()}
+
+
+def test_a_source_that_nobody_may_write_is_refused_when_it_changes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.source(PEOPLE)
+    (shop.folder / "shop.sqlite").chmod(0o444)
+    change_the_source_before_writing(shop, monkeypatch)
     report = run_plan(shop.plan(BY_CODE))
     assert report.error is not None
     assert (report.exit_code, report.status, report.error.code) == (3, "failed", "source_changed")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
+from migrator.source.read import WHOLE, ChildRead, Range, Read
 from migrator.source.relation import Relation
-from migrator.source.rows import ChildRead, Range, Read, iter_ranges, iter_rows
+from migrator.source.rows import FETCH_ROWS, iter_ranges, iter_rows, layout_of
 from migrator.source.schema import Column
 from migrator.source.text import InvalidText, decode_text
 
@@ -169,3 +170,38 @@ def test_merged_children_equal_nested_loops(users, pets, toys, rows):
         (u, [(name, [label for pet, label in toys if same(pet, name)]) for owner, name in pets if same(owner, u)])
         for u in users
     ]
+
+
+# ---- text that is not UTF-8
+
+
+@pytest.mark.parametrize("bad", [(1,), (7,), (FETCH_ROWS,), (FETCH_ROWS + 1,), (1_300,), (1, 2, 700, 1_300)])
+def test_text_that_is_not_utf8_takes_no_neighbour_with_it(bad):
+    numbers = ", ".join(map(str, bad))
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name);"
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1300)"
+        f" INSERT INTO users SELECT i, CASE WHEN i IN ({numbers}) THEN CAST(x'ff' AS TEXT) ELSE 'é' || i END FROM n;"
+    ) as connection:
+        rows = [row.values for row in iter_rows(connection, Read(USERS, ("id", "name")), WHOLE)]
+    assert rows == [(n, InvalidText(b"\xff") if n in bad else f"é{n}") for n in range(1, 1_301)]
+
+
+def test_child_text_that_is_not_utf8_stays_with_its_parent():
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name); INSERT INTO users VALUES (1,'a'),(2,'b');"
+        "CREATE TABLE pets (owner, name, age);"
+        "INSERT INTO pets VALUES (1,'x',1),(2,CAST(x'ff' AS TEXT),2),(2,'y',3);"
+    ) as connection:
+        pets = ChildRead(PETS, (("owner", "id"),), ("name",))
+        rows = list(iter_rows(connection, Read(USERS, ("id", "name"), children=(pets,)), WHOLE))
+    found = [[child.values[0] for child in row.children[0]] for row in rows]
+    assert found == [["x"], [InvalidText(b"\xff"), "y"]]
+
+
+def test_a_key_that_is_also_a_column_is_read_once():
+    with database("CREATE TABLE users (id INTEGER PRIMARY KEY, name); INSERT INTO users VALUES (7,'a');") as connection:
+        (row,) = iter_rows(connection, Read(USERS, ("name", "id"), conditions=("id > 3",)), WHOLE)
+        asked = layout_of(Read(USERS, ("name", "id"), conditions=("id > 3",))).length
+    assert (row.rowid, row.key, row.values, row.conditions) == (7, (7,), ("a", 7), (1,))
+    assert asked == len(["id", "name", "id > 3"])

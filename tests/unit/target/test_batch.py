@@ -1,53 +1,61 @@
 import json
 
+import pytest
+
 from migrator.limits import BATCH_WIRE_BYTES
-from migrator.mapping.model import Item, KeyAttribute, TableDefinition
-from migrator.target.batch import Batcher, wire_bytes
+from migrator.target.batch import WINDOW_BYTES, WINDOW_ITEMS, Window
+from migrator.target.wire import batch_body
 
 
-def batches_of(table, items, batch_size=25):
-    batcher = Batcher(table, batch_size)
-    closed = [batcher.add(item, "E") for item in items]
-    return [batch for batch in (*closed, batcher.close()) if batch]
+def batches_of(items, batch_size=25):
+    window, batches = Window(batch_size), []
+    for item in items:
+        if not window.offer([item]):
+            batches.extend(window.deal())
+            assert window.offer([item])
+    return [*batches, *window.deal()]
 
 
-def test_a_batch_has_at_most_25_items(orders, make_item):
-    batches = batches_of(orders, [make_item(f"{n}") for n in range(60)], batch_size=40)
-    assert [len(batch) for batch in batches] == [25, 25, 10]
+def keys(batch):
+    return [json.loads(item.wire)["PK"]["S"] for item in batch.items]
 
 
-def test_a_repeated_key_closes_the_batch(orders, make_item):
-    batches = batches_of(orders, [make_item("a"), make_item("b"), make_item("a", n={"N": "2"})])
-    assert [[entry.item.attributes["PK"]["S"] for entry in batch] for batch in batches] == [["a", "b"], ["a"]]
+def test_a_batch_has_at_most_25_items(make_item):
+    batches = batches_of([make_item(f"{n}") for n in range(60)], batch_size=40)
+    assert [len(batch) for batch in batches] == [20, 20, 20]
 
 
-def test_number_keys_repeat_by_value():
-    table = TableDefinition("orders", KeyAttribute("id", "N"))
-    items = [Item({"id": {"N": text}}, {}, 3) for text in ("1", "1.0", "2")]
-    assert [len(batch) for batch in batches_of(table, items)] == [1, 2]
+def test_neighbours_go_into_different_batches(make_item):
+    first, second = batches_of([make_item(f"{n}") for n in range(6)], batch_size=3)
+    assert (keys(first), keys(second)) == (["0", "2", "4"], ["1", "3", "5"])
 
 
-def test_the_same_text_as_string_and_binary_key_is_not_one_key():
-    table = TableDefinition("orders", KeyAttribute("id", "B"), KeyAttribute("s"))
-    items = [Item({"id": {"B": b"1"}, "s": {"S": s}}, {}, 3) for s in ("x", "y")]
-    assert [len(batch) for batch in batches_of(table, items)] == [2]
+def test_nothing_collected_is_no_batch():
+    assert batches_of([]) == []
 
 
-def test_large_items_are_split_by_bytes_on_the_wire(orders, make_item):
-    """25 × 400 KB of é are 10 MB of UTF-8, and 31 MB as \\u00e9."""
-    items = [make_item(f"{n}", text={"S": "é" * 200_000}) for n in range(25)]
-    batches = batches_of(orders, items)
-    for batch in batches:
-        requests = [{"PutRequest": {"Item": entry.item.attributes}} for entry in batch]
-        assert len(json.dumps({"RequestItems": {"orders": requests}})) <= BATCH_WIRE_BYTES
+def test_a_window_is_full_at_a_number_of_items(make_item):
+    window, item = Window(), make_item("a")
+    assert window.offer([item] * (WINDOW_ITEMS - 1))
+    assert [window.offer([item] * count) for count in (2, 1, 1)] == [False, True, False]
+
+
+@pytest.mark.parametrize("text", ["é" * 200_000, "\x01" * 400_000], ids=["UTF-8", "escapes"])
+def test_large_items_are_split_by_bytes_on_the_wire(orders, make_item, text):
+    """400 KB of control characters are 2.4 MB as \\u0001."""
+    batches = batches_of([make_item(f"{n}", text={"S": text}) for n in range(25)])
     assert sum(map(len, batches)) == 25
+    assert len(batches) > 1
+    for batch in batches:
+        assert len(batch_body(orders, batch)) <= BATCH_WIRE_BYTES
 
 
-def test_items_that_are_not_measured_are_never_larger_than_assumed(make_item):
-    worst = {
-        f"a{n}": {"L": [{"NULL": True}, {"S": ""}, {"S": "\x01"}, {"N": "0"}, {"M": {"\x01": {"S": ""}}}]}
-        for n in range(300)
-    }
-    item = make_item("k", **worst)
-    assert item.size_bytes < 16_384
-    assert len(json.dumps({"PutRequest": {"Item": item.attributes}})) < wire_bytes(item)
+def test_an_item_larger_than_a_window_goes_alone(make_item):
+    """Where items are not validated; the service then says what it thinks of it."""
+    small, huge = make_item("a"), make_item("b", text={"S": "x" * WINDOW_BYTES})
+    assert [keys(batch) for batch in batches_of([small, huge, small])] == [["a"], ["b"], ["a"]]
+
+
+def test_no_window_can_give_a_batch_that_is_too_large(orders, make_item):
+    largest = len(make_item("a", text={"S": "\x01" * 400_000}).wire)
+    assert WINDOW_BYTES + largest < BATCH_WIRE_BYTES

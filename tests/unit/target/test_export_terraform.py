@@ -147,9 +147,10 @@ def at(module: Any, path: str) -> Any:
     return module
 
 
-@pytest.fixture
-def everything(tmp_path: Path) -> dict[str, Any]:
-    return parsed(exported(defined(tmp_path, EVERYTHING), alarms=True))
+# Of the module: parsing HCL takes most of the time here, and nobody changes what comes of it.
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return parsed(exported(defined(tmp_path_factory.mktemp("everything"), EVERYTHING), alarms=True))
 
 
 @pytest.mark.parametrize(("path", "value"), SETTINGS, ids=[path for path, _ in SETTINGS])

@@ -1,15 +1,21 @@
 import pytest
 
-from migrator.target.batch import identity
-from migrator.target.outcome import Entry
-from migrator.target.put import put_if_free
+from migrator.target.put import PutIfFree
+from migrator.target.wire import Batch
 
 
 @pytest.fixture
-def put(orders, clock):
-    def put(client, item, on_existing, *, maybe_applied=False):
-        entry = Entry(item, "E", identity(item.attributes, orders), 0)
-        result = put_if_free(client, orders, entry, on_existing, clock, maybe_applied=maybe_applied)
+def put(orders):
+    def put(table, item, on_existing, *, maybe_applied=False):
+        results = []
+
+        def on_result(result, reply):
+            results.append(result)
+
+        PutIfFree(table.submit, orders, Batch.of([item]), on_existing, maybe_applied, on_result).send()
+        for _ in range(2):  # the put, and the question for the item that is there
+            table.poll(0)
+        (result,) = results
         return "written" if result.written else "skipped" if result.skipped else result.refused
 
     return put
@@ -21,31 +27,38 @@ def test_a_free_key_is_written(put, scripted, make_item, on_existing):
 
 
 def test_an_existing_item_is_skipped_even_when_it_is_equal(put, scripted, make_item):
-    client = scripted()
-    client.items["a"] = make_item("a").attributes
-    assert put(client, make_item("a"), "skip") == "skipped"
+    table = scripted()
+    table.items["a"] = make_item("a").attributes
+    assert put(table, make_item("a"), "skip") == "skipped"
 
 
 def test_an_equal_item_after_a_lost_answer_is_our_own(put, scripted, make_item):
-    client = scripted()
-    client.items["a"] = make_item("a", n={"N": "1.0"}).attributes
-    assert put(client, make_item("a", n={"N": "1"}), "skip", maybe_applied=True) == "written"
+    table = scripted()
+    table.items["a"] = make_item("a", n={"N": "1.0"}).attributes
+    assert put(table, make_item("a", n={"N": "1"}), "skip", maybe_applied=True) == "written"
 
 
 def test_another_item_after_a_lost_answer_is_skipped(put, scripted, make_item):
-    client = scripted()
-    client.items["a"] = make_item("a", n={"N": "2"}).attributes
-    assert put(client, make_item("a", n={"N": "1"}), "skip", maybe_applied=True) == "skipped"
+    table = scripted()
+    table.items["a"] = make_item("a", n={"N": "2"}).attributes
+    assert put(table, make_item("a", n={"N": "1"}), "skip", maybe_applied=True) == "skipped"
 
 
 def test_error_counts_an_equal_item_as_written_and_refuses_another(put, scripted, make_item):
-    client = scripted()
-    client.items["a"] = make_item("a", n={"N": "2"}).attributes
-    assert put(client, make_item("a", n={"N": "2.0"}), "error") == "written"
-    assert put(client, make_item("a", n={"N": "1"}), "error") == 'another item has the key PK "a"'
+    table = scripted()
+    table.items["a"] = make_item("a", n={"N": "2"}).attributes
+    assert put(table, make_item("a", n={"N": "2.0"}), "error") == "written"
+    assert put(table, make_item("a", n={"N": "1"}), "error") == 'another item has the key PK "a"'
+
+
+def test_an_equal_item_is_recognised_by_its_binary_values_too(put, scripted, make_item):
+    table = scripted()
+    table.items["a"] = {"PK": {"S": "a"}, "b": {"B": "AQ=="}, "l": {"L": [{"BS": ["Ag==", "AQ=="]}]}}
+    ours = make_item("a", b={"B": b"\x01"}, l={"L": [{"BS": [b"\x01", b"\x02"]}]})
+    assert put(table, ours, "error") == "written"
 
 
 def test_an_engine_that_does_not_send_the_existing_item_is_asked_for_it(put, scripted, make_item, error):
-    client = scripted(lambda number, keys: error("ConditionalCheckFailedException"))
-    client.items["a"] = make_item("a").attributes
-    assert put(client, make_item("a"), "error") == "written"
+    table = scripted(lambda number, keys: error("ConditionalCheckFailedException"))
+    table.items["a"] = make_item("a").attributes
+    assert put(table, make_item("a"), "error") == "written"

@@ -1,0 +1,63 @@
+"""One run of the benchmark: how much of it there is, and the turns that subjects take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.case import Case
+from benchmarks.measure import Result, WorkFolder, measure, middle
+from benchmarks.subjects import PEER_SUBJECTS, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured. `turns` are migrator's and the floor's; the peers are slow and take one turn each."""
+
+    rows: int
+    peer_rows: int
+    turns: int
+    steps: tuple[int, ...]  #: rows, where the cost against rows is measured
+    column_rows: int
+    alone_rows: int
+    large_rows: int
+    units_per_s: int
+
+
+FULL = Scale(100_000, 100_000, 3, (10_000, 100_000, 1_000_000), 50_000, 400_000, 1000, 4000)
+QUICK = Scale(50_000, 10_000, 1, (10_000, 50_000, 200_000), 10_000, 100_000, 100, 2000)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A scale, and where the sources are made."""
+
+    scale: Scale
+    work: WorkFolder
+
+    def turn(
+        self, subject: Subject, case: Case, rows: int, *, latency_ms: float = 0, tls: bool = False, limit: float = 0
+    ) -> Result:
+        result = measure(subject, case, rows, self.work, latency_ms=latency_ms, tls=tls, limit=limit)
+        where = f"{case.name}, {rows:,} rows, {latency_ms:g} ms{', TLS' if tls else ''}"
+        speed = f"{result.items_per_s:>9,.0f} items/s {result.cpu_s_per_100k:>8.3f} CPU s/100k"
+        print(f"{subject.name:28} {where:34} {speed} {result.worker_mib:>5.0f} MiB", file=sys.stderr, flush=True)
+        return result
+
+    def turns(self, subject: Subject, case: Case, rows: int, *, latency_ms: float = 0) -> Result:
+        return middle(self.turn(subject, case, rows, latency_ms=latency_ms) for _ in range(self.scale.turns))
+
+    def beside_peers(
+        self, subjects: Sequence[Subject], case: Case, *, latency_ms: float = 0, tls: bool = False
+    ) -> dict[Subject, Result]:
+        """Our turns are spread over those of the peers, so that a machine that slows down slows both."""
+        found: dict[Subject, list[Result]] = {subject: [] for subject in subjects}
+        peers = [subject for subject in subjects if subject in PEER_SUBJECTS]
+        steady = [subject for subject in subjects if subject not in peers]
+        for turn in range(max(len(peers), self.scale.turns)):
+            for subject in steady if turn < self.scale.turns else ():
+                found[subject].append(self.turn(subject, case, self.scale.rows, latency_ms=latency_ms, tls=tls))
+            for subject in peers[turn : turn + 1]:
+                found[subject].append(self.turn(subject, case, self.scale.peer_rows, latency_ms=latency_ms, tls=tls))
+        return {subject: middle(results) for subject, results in found.items()}

@@ -1,0 +1,238 @@
+"""The tables of RESULTS.md: what is measured for each, and what was asked for."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+
+from benchmarks import sink as sinks
+from benchmarks.bench import Bench
+from benchmarks.cases import CASES, ENTITIES, NARROW, NESTED, NINE, PROVED, hundred_entities
+from benchmarks.measure import Result, used_by
+from benchmarks.report import Claim, Table, number
+from benchmarks.subjects import (
+    BATCH_WRITER,
+    FLOOR,
+    OURS,
+    OURS_ALONE,
+    PEER_SUBJECTS,
+    WORKERS,
+    Command,
+    Given,
+    migrator,
+    write_plan,
+)
+
+Finding = tuple[Table, list[Claim]]
+
+MEMORY_MIB = 150
+LINEAR = 1.2  #: cost that grows by no more than this, for each, counts as linear; turns differ by a tenth
+
+FIGURES: Mapping[str, Callable[[Result], str]] = {
+    "items/s": lambda result: number(result.items_per_s),
+    "items/s while writing": lambda result: number(result.writing_items_per_s),
+    "MB/s": lambda result: number(result.body_bytes / result.wall_s / 1e6),
+    "CPU s": lambda result: number(result.cpu_s),
+    "CPU s/100k": lambda result: number(result.cpu_s_per_100k),
+    "worker's peak MiB": lambda result: number(result.worker_mib),
+    "coordinator's peak MiB": lambda result: number(result.leader_mib),
+    "units/s while writing": lambda result: number(result.units / result.writing_s),
+    "most units in a second": lambda result: number(result.peak_units_per_s),
+    "requests throttled": lambda result: f"{result.throttled:,.0f}",
+}
+
+
+def figures(title: str, note: str, names: list[str], results: Mapping[tuple[str, ...], Result], *heads: str) -> Table:
+    """A table of these figures, a line for each result; `heads` name what tells the results apart."""
+    rows = [[*key, *(FIGURES[name](result) for name in names)] for key, result in results.items()]
+    return Table(title, note, [*heads, *names], rows)
+
+
+def less_cpu(theirs: Result, ours: Result) -> float:
+    return theirs.cpu_s_per_100k / ours.cpu_s_per_100k
+
+
+def faster(theirs: Result, ours: Result) -> float:
+    return ours.items_per_s / theirs.items_per_s
+
+
+def peers(bench: Bench) -> Finding:
+    """Everyone, with the table of nine columns."""
+    subjects = (OURS, OURS_ALONE, FLOOR, *PEER_SUBJECTS)
+    at_once, late = (bench.beside_peers(subjects, NINE, latency_ms=latency_ms) for latency_ms in (0, 5))
+    rows = [
+        [
+            subject.name,
+            *(FIGURES["items/s"](found[subject]) for found in (at_once, late)),
+            *(FIGURES["CPU s/100k"](found[subject]) for found in (at_once, late)),
+            *(number(less_cpu(found[BATCH_WRITER], found[subject])) for found in (at_once, late)),
+            number(faster(late[BATCH_WRITER], late[subject])),
+            FIGURES["worker's peak MiB"](late[subject]),
+        ]
+        for subject in subjects
+    ]
+    names = [
+        "items/s, 0 ms",
+        "5 ms",
+        "CPU s/100k, 0 ms",
+        "5 ms",
+        "× less CPU, 0 ms",
+        "5 ms",
+        "× items/s, 5 ms",
+        "peak MiB",
+    ]
+    note = f"""{NINE.what}. {bench.scale.rows:,} rows for migrator, {bench.scale.peer_rows:,} for the peers, and the
+floor sends migrator's ten times; the sink answers at once, or after 5 ms. `×`: against batch_writer, how much less CPU
+and how many times its items a second."""
+    least = min(less_cpu(found[BATCH_WRITER], found[OURS]) for found in (at_once, late))
+    return Table("Beside its peers", note, ["", *names], rows), [
+        Claim(f"{NINE.what}: × less CPU than batch_writer, the lesser of 0 and 5 ms", least, 25, "×"),
+        Claim(f"{NINE.what}: × batch_writer's items a second, 5 ms", faster(late[BATCH_WRITER], late[OURS]), 40, "×"),
+    ]
+
+
+def shapes(bench: Bench) -> Finding:
+    """Other data, and TLS."""
+    rows, claims = [], []
+    asked = ((NINE, True, 20, None), (NARROW, False, 20, 30), (NESTED, False, 20, 30))
+    for case, tls, cpu_asked, items_asked in asked:
+        name = f"{case.what}{'; over TLS' if tls else ''}"
+        found = bench.beside_peers((OURS, BATCH_WRITER), case, latency_ms=5, tls=tls)
+        ours, theirs = found[OURS], found[BATCH_WRITER]
+        compared = [FIGURES[figure](each) for figure in ("items/s", "CPU s/100k") for each in (ours, theirs)]
+        ratios = [number(ratio(theirs, ours)) for ratio in (less_cpu, faster)]
+        rows.append([name, *compared, *ratios, FIGURES["worker's peak MiB"](ours)])
+        claims.append(Claim(f"{name}: × less CPU than batch_writer", less_cpu(theirs, ours), cpu_asked, "×"))
+        if items_asked is not None:
+            claims.append(Claim(f"{name}: × batch_writer's items a second", faster(theirs, ours), items_asked, "×"))
+    names = ["items/s", "batch_writer's", "CPU s/100k", "batch_writer's", "× less CPU", "× items/s", "peak MiB"]
+    note = f"5 ms, {WORKERS} workers, beside batch_writer with the same data. Over TLS both verify the certificate."
+    return Table("Other shapes, and TLS", note, ["", *names], rows), claims
+
+
+def by_rows(bench: Bench) -> Finding:
+    """The cost of an item must not depend on how many there are."""
+    *steps, most = bench.scale.steps
+    theirs = bench.turn(BATCH_WRITER, NINE, bench.scale.peer_rows, latency_ms=5)
+    results = {rows: bench.turns(OURS, NINE, rows, latency_ms=5) for rows in steps}
+    results[most] = bench.turn(OURS, NINE, most, latency_ms=5)
+    proved = bench.turn(OURS, PROVED, most, latency_ms=5)
+    found: dict[tuple[str, ...], Result] = {
+        ("nine", f"{rows:,}", number(less_cpu(theirs, result)), number(faster(theirs, result))): result
+        for rows, result in results.items()
+    }
+    found["proved", f"{most:,}", "", ""] = proved
+    note = f"""5 ms, {WORKERS} workers; the fixed cost of a start shows in the shortest. "proved": {PROVED.what};
+everything is read twice."""
+    names = ["items/s", "items/s while writing", "CPU s/100k", "worker's peak MiB", "coordinator's peak MiB"]
+    growth = results[most].cpu_s_per_100k / results[steps[-1]].cpu_s_per_100k
+    return figures("Cost against rows", note, names, found, "", "rows", "× less CPU", "× items/s"), [
+        Claim(f"{NINE.what}: × less CPU than batch_writer, {most:,} rows", less_cpu(theirs, results[most]), 25, "×"),
+        Claim(f"{NINE.what}: × batch_writer's items a second, {most:,} rows", faster(theirs, results[most]), 40, "×"),
+        Claim(f"CPU for each item: {most:,} rows against {steps[-1]:,}", growth, LINEAR, "×", most=True),
+        *(
+            Claim(f"{name}, {most:,} rows: a worker's peak memory", result.worker_mib, MEMORY_MIB, "MiB", most=True)
+            for name, result in (("nine", results[most]), ("proved", proved))
+        ),
+    ]
+
+
+def by_columns(bench: Bench) -> Finding:
+    """The cost of a column must not depend on how many there are."""
+    found = {
+        columns: bench.turns(OURS, CASES[f"columns{columns}"], bench.scale.column_rows) for columns in (5, 20, 100)
+    }
+    few, some, many = (result.cpu_s_per_100k for result in found.values())
+    growth = ((many - some) / (100 - 20)) / ((some - few) / (20 - 5))
+    rows = [
+        [str(columns), FIGURES["items/s"](result), FIGURES["CPU s/100k"](result)] for columns, result in found.items()
+    ]
+    note = f"0 ms, {WORKERS} workers, {bench.scale.column_rows:,} rows."
+    return Table("Cost against columns", note, ["columns", "items/s", "CPU s/100k"], rows), [
+        Claim("CPU for one more column: from 20 to 100 against from 5 to 20", growth, LINEAR, "×", most=True)
+    ]
+
+
+def one_worker(bench: Bench) -> Finding:
+    found: dict[tuple[str, ...], Result] = {}
+    claims = []
+    for case, latency_ms, asked in ((NINE, 5, 60_000), (CASES["kb"], 20, 40_000)):
+        result = bench.turn(OURS_ALONE, case, bench.scale.alone_rows, latency_ms=latency_ms)
+        found[case.what, f"{latency_ms} ms"] = result
+        what = f"one worker, {case.what}, {latency_ms} ms: items a second while writing"
+        claims.append(Claim(what, result.writing_items_per_s, asked, "/s"))
+    names = ["items/s", "items/s while writing", "CPU s/100k", "worker's peak MiB"]
+    return figures("One worker", f"{bench.scale.alone_rows:,} rows.", names, found, "", "latency"), claims
+
+
+def large_items(bench: Bench) -> Finding:
+    result = bench.turn(OURS, CASES["large"], bench.scale.large_rows, latency_ms=5)
+    note = f"5 ms, {WORKERS} workers, {bench.scale.large_rows:,} rows."
+    names = ["items/s", "MB/s", "CPU s/100k", "worker's peak MiB", "coordinator's peak MiB"]
+    return figures("Large items", note, names, {(CASES["large"].what,): result}, ""), [
+        Claim("items of 300 KB: a worker's peak memory", result.worker_mib, MEMORY_MIB, "MiB", most=True)
+    ]
+
+
+def budget(bench: Bench) -> Finding:
+    """A budget of write units: ours to keep, or to find by being throttled."""
+    units_per_s = bench.scale.units_per_s
+    rows = units_per_s * 10
+    kept = bench.turn(migrator(WORKERS, f"write_rate: {units_per_s}"), NINE, rows)
+    throttled = bench.turn(OURS, NINE, rows, limit=units_per_s)
+    found: dict[tuple[str, ...], Result] = {("`write_rate` is set",): kept, ("the table throttles",): throttled}
+    note = (
+        f"{units_per_s:,} units a second, one an item, {rows:,} rows, {WORKERS} workers, 0 ms; a second's may be saved."
+    )
+    names = ["units/s while writing", "most units in a second", "requests throttled", "CPU s/100k"]
+    off = abs(kept.units / kept.writing_s / units_per_s - 1) * 100
+    return figures("Within a budget of write units", note, names, found, ""), [
+        Claim("`write_rate`: how far off its use is", off, 5, "%", most=True)
+    ]
+
+
+def starting(bench: Bench) -> Finding:
+    """Commands that do little."""
+    program = Path(sys.executable).with_name("migrator")
+    with bench.work.fresh() as name, sinks.running() as sink:
+        folder = Path(name)
+        schema, mapping = hundred_entities()
+        connection = sqlite3.connect(folder / "hundred.sqlite")
+        connection.executescript(schema)
+        connection.close()
+        hundred = write_plan(folder, mapping, folder / "hundred.sqlite")
+        one_row = Given(NARROW, bench.work.source(NARROW, 1), sink, Path(tempfile.mkdtemp(dir=folder)))
+        commands: dict[str, Command] = {
+            "`migrator --help`": [program, "--help"],
+            f"`migrator check`, {ENTITIES} entities": [program, "check", hundred],
+            "`migrator run`, one row": OURS.command(one_row),
+            "batch_writer, one row": BATCH_WRITER.command(one_row),
+        }
+        used = {
+            words: [used_by(command, sink, folder) for _ in range(2 * bench.scale.turns + 1)]
+            for words, command in commands.items()
+        }
+    cpu_s = {words: median(turn.cpu_s for turn in turns) for words, turns in used.items()}
+    rows = [
+        [words, number(cpu_s[words]), number(median(turn.wall_s for turn in turns))] for words, turns in used.items()
+    ]
+    asked = zip(commands, (0.3, 1.0), strict=False)
+    return Table("Starting", "The median of several.", ["", "CPU s", "seconds"], rows), [
+        Claim(f"{words}: CPU", cpu_s[words], most, "s", most=True) for words, most in asked
+    ]
+
+
+SUITES: Mapping[str, Callable[[Bench], Finding]] = {
+    "peers": peers,
+    "shapes": shapes,
+    "rows": by_rows,
+    "columns": by_columns,
+    "one-worker": one_worker,
+    "large": large_items,
+    "budget": budget,
+    "starting": starting,
+}

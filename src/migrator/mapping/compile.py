@@ -1,0 +1,163 @@
+"""One generated function for each entity: raw rows -> items as they go on the wire, in one pass.
+
+The function encodes what is ordinary. A row that is odd in any way, and so each row that may have to be rejected,
+goes to the plain renderer, which alone decides about codes, columns and words. A test holds the two together for
+any mapping and any row (tests/unit/mapping/test_compile.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import orjson
+
+from migrator.errors import RowRejected
+from migrator.mapping.compile_code import Code
+from migrator.mapping.compile_expressions import Level, NotWorthIt, columns_of
+from migrator.mapping.compile_items import write_item
+from migrator.mapping.decimals import is_canonical
+from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item
+from migrator.mapping.model import Entity, ItemSpec, TableDefinition
+from migrator.mapping.reads import children_of, iter_expressions
+from migrator.mapping.render import EntityRenderer, RenderContext, count_warnings
+from migrator.mapping.values import JSON_NULL
+from migrator.mapping.wirevalues import (
+    INTEGER_SURPLUS,
+    OPENINGS,
+    Odd,
+    any_value,
+    binary,
+    bytes_of,
+    escapes,
+    number,
+    number_key,
+    real,
+    text_of,
+)
+from migrator.source.read import Read
+from migrator.source.rows import Layout, RawRow, Row, layout_of
+
+#: What becomes of a row; a rejection is handed over, not raised.
+Outcome = EncodedRow | RowRejected
+EncodeRows = Callable[[list[RawRow]], list[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityEncoder:
+    """Encodes the rows of one entity as `source.rows.iter_batches` gives them."""
+
+    encode_rows: EncodeRows
+    row: Callable[[RawRow], Row]
+
+
+def compile_entity(
+    entity: Entity, read: Read, table: TableDefinition, context: RenderContext, *, validate: bool = True
+) -> EntityEncoder:
+    """The encoder of a bound entity; `read` is what `mapping.reads` makes of it."""
+    layout = layout_of(read)
+    renderer = EntityRenderer(entity, read, table, context, validate=validate)
+
+    def plain(raw: RawRow) -> Outcome:
+        try:
+            rendered = renderer.render(layout.row(raw))
+        except RowRejected as reject:
+            return reject
+        items = tuple((position, encode_item(item, table)) for position, item in rendered.items)
+        return EncodedRow(items, rendered.warnings)
+
+    try:
+        encode_rows = _generate(entity, read, layout, table, context, plain)
+    except (NotWorthIt, RowRejected, UnicodeEncodeError):
+        # Whatever is wrong with the mapping rejects rows, and the plain renderer says which.
+        return EntityEncoder(lambda rows: [plain(raw) for raw in rows], layout.row)
+    return EntityEncoder(encode_rows, layout.row)
+
+
+#: What generated code calls by name
+_NAMES: dict[str, Any] = {
+    "Decimal": Decimal,
+    "EncodedItem": EncodedItem,
+    "EncodedRow": EncodedRow,
+    "INTEGER_SURPLUS": INTEGER_SURPLUS,
+    "JSON_BEGINS": ("{", "["),
+    "JSON_NULL": JSON_NULL,
+    "ODD": (Odd, RowRejected, orjson.JSONEncodeError, UnicodeEncodeError),
+    "OPENINGS": OPENINGS,
+    "Odd": Odd,
+    "any_value": any_value,
+    "binary": binary,
+    "bytes_of": bytes_of,
+    "count_warnings": count_warnings,
+    "dumps": orjson.dumps,
+    "escapes": escapes,
+    "is_canonical": is_canonical,
+    # The constructor of a NamedTuple is a Python function, and twice as slow.
+    "new": tuple.__new__,
+    "number": number,
+    "number_key": number_key,
+    "real": real,
+    "text_of": text_of,
+}
+
+
+def _generate(
+    entity: Entity,
+    read: Read,
+    layout: Layout,
+    table: TableDefinition,
+    context: RenderContext,
+    plain: Callable[[RawRow], Outcome],
+) -> EncodeRows:
+    code = Code({**_NAMES, "plain": plain})
+    variables = [code.variable("c") for _ in range(layout.length)]
+    level = _level(code, entity, read, layout, context, variables)
+    with code.block("def encode_rows(rows)"):
+        code.line("outcomes = []")
+        code.line("append = outcomes.append")
+        with code.block("for raw in rows"):
+            with code.block("try"):
+                code.line(f"{', '.join(variables)}, = raw")
+                code.line(f"append({_write_row(level, entity, table, [variables[n] for n in layout.conditions])})")
+            with code.block("except ODD"):
+                code.line("append(plain(raw))")
+        code.line("return outcomes")
+    return code.function("encode_rows")
+
+
+def _level(
+    code: Code, entity: Entity, read: Read, layout: Layout, context: RenderContext, variables: list[str]
+) -> Level:
+    values = [variables[n] for n in layout.values]
+    columns = columns_of(code, read.columns, values, variables[0], read.relation, context)
+    lists = [variables[n] for n in layout.children]
+    return Level(code, columns, children_of(iter_expressions(entity)), read.children, lists, entity.nulls, context)
+
+
+def _write_row(level: Level, entity: Entity, table: TableDefinition, conditions: list[str]) -> str:
+    """An expression for the row's outcome."""
+    code, warnings = level.code, "0"
+    if entity.rules:
+        warnings = code.variable("x")
+        watched = {rule.column: level.columns.variables[rule.column] for rule in entity.rules}
+        values = ", ".join(f"{code.constant(column)}: {variable}" for column, variable in watched.items())
+        code.line(f"{warnings} = count_warnings({code.constant(entity.rules)}, {{{values}}})")
+    asked = iter(conditions)
+    pairs: list[str] = []
+    for position, item in enumerate(entity.items):
+        pairs.append(code.variable("i"))
+        write = partial(_write_pair, level, table, pairs[-1], position, item)
+        if item.where:
+            code.choice([(next(asked), write)], partial(code.line, f"{pairs[-1]} = ()"))
+        else:
+            write()
+    return f"new(EncodedRow, ({' + '.join(pairs)}, {warnings}))"
+
+
+def _write_pair(level: Level, table: TableDefinition, pair: str, position: int, item: ItemSpec) -> None:
+    """An item with its position, in a tuple of its own: of an item whose condition fails there is an empty one."""
+    level.code.line("o = 0")
+    level.code.line(f"{pair} = ({position}, {write_item(level, item, table)}),")

@@ -1,0 +1,72 @@
+"""What a run has counted so far, the parts before it was cut off included, and whether the plan lets it go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from migrator.errors import RejectLimitError
+from migrator.run.booking import book, book_counts, book_requests
+from migrator.run.checkpoint import Done, SavedEntity, SavedRun
+from migrator.run.plan import Settings
+from migrator.run.report import EntityResult, Requests
+from migrator.run.segment import SegmentResult
+from migrator.target.timeline import Timeline
+
+
+class Accounts:
+    """Counts by entity, and the requests of all of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.entities: dict[int, EntityResult] = {}
+        self.requests = Requests()
+        self.timeline = Timeline()  #: of this part of the run
+
+    def open(self, entities: Iterable[SavedEntity]) -> None:
+        """Begin with nothing, for these entities in the order of their numbers."""
+        self.entities = {number: EntityResult(e.entity, e.table, e.source) for number, e in enumerate(entities)}
+
+    def restore(self, saved: SavedRun, segments: Iterable[Done]) -> None:
+        """Begin with what is recorded of the run and its segments."""
+        self.open(saved.entities)
+        self.requests = saved.totals.requests
+        for done in segments:
+            self.entities[done.entity] = book_counts(self.entities[done.entity], done.counts)
+
+    def warn(self, number: int, warnings: int) -> None:
+        entity = self.entities[number]
+        self.entities[number] = replace(entity, warnings=entity.warnings + warnings)
+
+    def book(self, result: SegmentResult) -> None:
+        self.entities[result.unit_number] = book(self.entities[result.unit_number], result)
+        self.requests = book_requests(self.requests, result.write)
+        self.timeline.extend(result.write.timeline)
+
+    # ---- rejects
+
+    @property
+    def rejected(self) -> int:
+        return sum(entity.rejected for entity in self.entities.values())
+
+    @property
+    def reject_limit(self) -> int | None:
+        return 0 if self._settings.on_reject == "stop" else self._settings.max_rejects
+
+    def reject_room(self) -> int | None:
+        """How many more rejects the plan allows."""
+        return None if self.reject_limit is None else max(0, self.reject_limit - self.rejected)
+
+    def over_limit(self, rejects: Path) -> RejectLimitError | None:
+        """The error that ends the run where more rows are rejected than the plan allows; `rejects` has them."""
+        limit = self.reject_limit
+        if limit is None or self.rejected <= limit:
+            return None
+        rule = "on_reject: stop" if self._settings.on_reject == "stop" else f"max_rejects: {limit}"
+        return RejectLimitError(
+            f"{self.rejected} rows were rejected, and the plan says {rule}\n"
+            f"  They are in {rejects}. Mend the rows or the mapping, and begin afresh with --restart;\n"
+            "  or allow more, and run again to go on.",
+            code="too_many_rejects",
+        )

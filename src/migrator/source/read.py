@@ -1,0 +1,42 @@
+"""What to read of a source: which columns, which conditions, which child rows, and which part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator.source.relation import Relation
+from migrator.source.text import SqliteValue
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRead:
+    """Child rows of each parent: what to read and how they match."""
+
+    relation: Relation
+    match: tuple[tuple[str, str], ...]  #: (child column, parent column)
+    columns: tuple[str, ...]
+    where: str | None = None
+    order_by: str | None = None
+    children: tuple[ChildRead, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Rows of a source: which columns, which conditions to evaluate beside them, which children."""
+
+    relation: Relation
+    columns: tuple[str, ...]
+    where: str | None = None
+    conditions: tuple[str, ...] = ()
+    children: tuple[ChildRead, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Part of a relation, by rowid or key: low is excluded, high included, None is open."""
+
+    low: tuple[SqliteValue, ...] | None = None
+    high: tuple[SqliteValue, ...] | None = None
+
+
+WHOLE = Range()

@@ -1,0 +1,58 @@
+"""What a writer knows of an item: read back from the wire, compared, priced."""
+
+from __future__ import annotations
+
+import pytest
+
+from migrator.errors import RowRejected
+from migrator.mapping.canonical import item_size
+from migrator.mapping.encoded import encode_item, identity
+from migrator.mapping.model import IndexDefinition, Item, KeyAttribute, TableDefinition
+
+TABLE = TableDefinition("t", KeyAttribute("PK"), KeyAttribute("SK", "N"))
+KEY = {"PK": {"S": "p"}, "SK": {"N": "1"}}
+
+
+def encoded(attributes, table=TABLE):
+    return encode_item(Item(attributes, {}, item_size(attributes)), table)
+
+
+def test_an_item_is_read_back_as_it_was():
+    attributes = {
+        **KEY,
+        "s": {"S": 'é"\\\n\x00'},
+        "b": {"B": b"\x00\xff"},
+        "bs": {"BS": [b"", b"\x01"]},
+        "m": {"M": {"l": {"L": [{"B": b"x"}, {"NULL": True}, {"BOOL": False}]}}},
+        "ns": {"NS": ["1", "2.50"]},
+    }
+    assert encoded(attributes).attributes == attributes
+
+
+@pytest.mark.parametrize(("one", "other"), [("1", "1.0"), ("100", "1E+2"), ("0", "-0")])
+def test_numbers_are_one_key_where_their_value_is_one(one, other):
+    assert encoded({**KEY, "SK": {"N": one}}).identity == encoded({**KEY, "SK": {"N": other}}).identity
+
+
+def test_items_of_one_partition_are_known_by_it():
+    assert encoded(KEY).partition == encoded({**KEY, "SK": {"N": "2"}}).partition == "p"
+    assert encoded(KEY, TableDefinition("t", KeyAttribute("SK", "N"))).partition == identity(
+        KEY, TableDefinition("t", KeyAttribute("SK", "N"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("projection", "size_bytes", "units"), [("ALL", 1_024, 2), ("ALL", 1_025, 4), ("KEYS_ONLY", 5_000, 6)]
+)
+def test_an_index_is_paid_for_by_what_it_holds(projection, size_bytes, units):
+    table = TableDefinition("t", KeyAttribute("PK"), None, (IndexDefinition("G", KeyAttribute("G"), None, projection),))
+    attributes = {"PK": {"S": "p"}, "G": {"S": "g"}, "x": {"S": ""}}
+    attributes["x"] = {"S": "x" * (size_bytes - item_size(attributes))}
+    assert encoded(attributes, table).write_units == units
+    assert encoded({name: attributes[name] for name in ("PK", "x")}, table).write_units == -(-(size_bytes - 2) // 1024)
+
+
+def test_half_of_a_surrogate_pair_rejects_the_row_even_where_nothing_is_validated():
+    with pytest.raises(RowRejected) as caught:
+        encoded({**KEY, "x": {"S": "\ud83d"}})
+    assert caught.value.code == "lone_surrogate"
