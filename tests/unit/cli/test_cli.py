@@ -301,7 +301,9 @@ def test_a_letter_that_the_terminal_lacks_is_escaped() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_unwinds_the_command(number: signal.Signals, code: int) -> None:
     program = (
-        "import time\n"
+        "import signal, time\n"
+        # A shell's background job begins with SIGINT ignored, and so would whatever the tests start.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import click\n"
         "from migrator.cli import app as front\n"
         "@front.app.command('wait')\n"
