@@ -10,7 +10,7 @@ DYNALITE := .cache/npm/.dynalite-$(DYNALITE_VERSION)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance bench lock format docs pictures install dynalite browser clean
+.PHONY: help demo test check conformance soak bench lock format docs pictures install dynalite browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ test: $(INSTALLED) dynalite browser ## Run the tests, on every DynamoDB engine t
 
 conformance: $(INSTALLED) dynalite ## Run only the engine tests; DYNAMODB_ENDPOINT=URL adds that engine
 	$(RUN) pytest tests/conformance
+
+soak: $(INSTALLED) dynalite ## Kill two hundred runs, throttle for a minute, and more; takes most of an hour
+	$(RUN) pytest tests/faults -m soak
 
 check: $(INSTALLED) ## Format, lint, types, import order, generated pages
 	$(RUN) ruff format --check

@@ -36,6 +36,7 @@ class Migrator:
     folder: Path
     environment: Mapping[str, str]
     prefix: Sequence[str] = ()
+    program: Sequence[str] = ("-m", "migrator")  #: for Python
 
     def __call__(self, command: str, plan: Path, *options: str) -> Outcome:
         report = self.folder / "report.json"
@@ -52,7 +53,7 @@ class Migrator:
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         """Begin the command; `more` is for Popen."""
         return subprocess.Popen(
-            [*self.prefix, sys.executable, "-m", "migrator", *arguments],
+            [*self.prefix, sys.executable, *self.program, *arguments],
             cwd=self.folder,
             env=dict(self.environment),
             text=True,
@@ -69,6 +70,18 @@ def environment(home: Path) -> dict[str, str]:
     inherited = ("PATH", "XDG_RUNTIME_DIR", *(name for name in os.environ if name.startswith("AWS_")))
     own = {"HOME": str(home), "PYTHONPATH": str(ROOT / "src"), "ENVIRONMENT": "e2e"}
     return {name: os.environ[name] for name in inherited} | own
+
+
+def moved_plan(name: str, folder: Path, source: Path | None = None) -> Path:
+    """A plan that ships, in a folder of its own with its state; its source (or another) and mappings stay."""
+    shipped = (ROOT / "plans" / f"{name}.yaml").read_text(encoding="utf-8").replace("../", f"{ROOT}/")
+    if source:
+        own = str(ROOT / "fixtures" / f"{name}.sqlite")
+        assert own in shipped
+        shipped = shipped.replace(own, str(source))
+    copy = folder / f"{name}.yaml"
+    copy.write_text(shipped, encoding="utf-8")
+    return copy
 
 
 def scan(client: Any, table: str) -> Items:

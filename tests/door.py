@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 import threading
 import zlib
 from collections import Counter
@@ -66,6 +68,8 @@ class Reply:
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    crc32: int | None = None  #: to say, where it is not the body's own
+    is_cut: bool = False  #: the connection is closed in the middle of the body
 
     @staticmethod
     def of(document: Mapping[str, Any], status: int = 200) -> Reply:
@@ -100,7 +104,8 @@ class Door:
     """A proxy in front of `engine_url`. Use it as a context, or `start()` and `stop()` it.
 
     `requests` counts what came in by operation, `refused` lists what a rule held back, `writes` and `deletes` count
-    how often the engine took a put or a delete of a key. The first of `faults` meets a request first.
+    how often the engine took a put or a delete of a key. The first of `faults` meets a request first, but those whose
+    bodies are torn: the next `torn_bodies` batches of writes are reset before they have come in.
     With `credentials` (botocore's) requests are signed anew, for an engine that checks signatures.
     """
 
@@ -111,6 +116,7 @@ class Door:
         self.refused: list[Refusal] = []
         self.writes: Counter[WrittenKey] = Counter()
         self.deletes: Counter[WrittenKey] = Counter()
+        self.torn_bodies = 0
         self._credentials = credentials
         self._engine: Forward = self._send
         self._tables: dict[str, Table] = {}
@@ -159,6 +165,13 @@ class Door:
         for fault in reversed(self.faults):
             forward = _behind(fault, forward)
         return forward(request)
+
+    def tears(self, operation: str) -> bool:
+        """Whether the body that is coming in is to be torn."""
+        with self._lock:
+            torn = operation == "BatchWriteItem" and self.torn_bodies > 0
+            self.torn_bodies -= torn
+            return torn
 
     def _pass_rules(self, request: Request) -> Reply:
         try:
@@ -282,8 +295,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
         operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        if self.server.door.tears(operation):
+            self._reset_after(length // 2)
+            return
+        body = self.rfile.read(length)
         try:
             reply = self.server.door.answer(Request(operation, dict(self.headers.items()), body))
         except Dropped:
@@ -297,14 +314,21 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
             **{name: value for name, value in reply.headers.items() if name.lower() != "x-amz-crc32"},
-            "x-amz-crc32": str(zlib.crc32(reply.body)),
+            "x-amz-crc32": str(zlib.crc32(reply.body) if reply.crc32 is None else reply.crc32),
             "Content-Length": str(len(reply.body)),
         }
         self.send_response_only(reply.status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(reply.body)
+        self.wfile.write(reply.body[: len(reply.body) // 2] if reply.is_cut else reply.body)
+        self.close_connection |= reply.is_cut
+
+    def _reset_after(self, length: int) -> None:
+        self.rfile.read(length)
+        # socket(7), SO_LINGER: on, and 0 seconds: closing sends a reset.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

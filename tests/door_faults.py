@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 from door import Dropped, Fault, Forward, Reply, Request
@@ -74,6 +76,42 @@ def drop_after(times: int | None, operations: Collection[str] = WRITES) -> Fault
     return _limited(times, operations, drop)
 
 
+def cut_answer(times: int | None, operations: Collection[str] = WRITES) -> Fault:
+    """Write, then close the connection in the middle of the answer."""
+    return _limited(times, operations, lambda request, forward: replace(forward(request), is_cut=True))
+
+
+def wrong_crc(times: int | None, operations: Collection[str] = WRITES) -> Fault:
+    """Write, and answer what is not what the answer's checksum was made of."""
+    return _limited(times, operations, lambda request, forward: replace(forward(request), crc32=0))
+
+
+def hang(seconds: float, times: int | None, operations: Collection[str] = WRITES) -> Fault:
+    """Write, and leave the connection open without a word, as where the other side has lost its power."""
+
+    def leave_open(request: Request, forward: Forward) -> Reply:
+        forward(request)
+        time.sleep(seconds)
+        raise Dropped
+
+    return _limited(times, operations, leave_open)
+
+
+def after(count: int, fault: Fault) -> Fault:
+    """Begin with the fault when so many writes are through."""
+    lock = threading.Lock()
+    seen = 0
+
+    def hit(request: Request, forward: Forward) -> Reply:
+        nonlocal seen
+        with lock:
+            seen += request.operation in WRITES
+            begun = seen > count
+        return (fault if begun else _pass)(request, forward)
+
+    return hit
+
+
 def leave_unprocessed(count: int, times: int | None = None) -> Fault:
     """Hand back the last `count` writes of a batch as unprocessed. Page: API BatchWriteItem, UnprocessedItems.
 
@@ -94,6 +132,35 @@ def leave_unprocessed(count: int, times: int | None = None) -> Fault:
         return Reply.of({**reply.document, "UnprocessedItems": unprocessed})
 
     return _limited(times, ("BatchWriteItem",), leave)
+
+
+def leave_half(request: Request, forward: Forward) -> Reply:
+    """Hand back the second half of every batch, to the end; a batch of one is taken. It is a fault itself."""
+    if request.operation != "BatchWriteItem":
+        return forward(request)
+    size = sum(map(len, request.document["RequestItems"].values()))
+    return leave_unprocessed(size // 2)(request, forward) if size > 1 else forward(request)
+
+
+class Script:
+    """Trouble for a share of all writes, drawn from a seed: the n-th write meets the same in every run of a test."""
+
+    def __init__(self, seed: int, share: float = 0.4, *more: Fault) -> None:
+        print(f"trouble from seed {seed}")  # shown where the test fails
+        self.drawn: list[str] = []
+        self._random = Random(seed)
+        self._share = share
+        self._troubles = {**TROUBLES, **{f"given {n}": fault for n, fault in enumerate(more)}}
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Request, forward: Forward) -> Reply:
+        if request.operation not in WRITES:
+            return forward(request)
+        with self._lock:
+            troubled = self._random.random() < self._share
+            name = self._random.choice(sorted(self._troubles)) if troubled else "none"
+            self.drawn.append(name)
+        return self._troubles.get(name, _pass)(request, forward)
 
 
 def before_writes(*actions: Callable[[], object]) -> Fault:
@@ -137,3 +204,18 @@ def _limited(times: int | None, operations: Collection[str], fault: Callable[[Re
 
 def _pass(request: Request, forward: Forward) -> Reply:
     return forward(request)
+
+
+#: What `Script` draws from.
+TROUBLES: Mapping[str, Fault] = {
+    "throttled": throttle(None),
+    "error 500": server_error(None),
+    "error 503": server_error(None, status=503),
+    "dropped before": drop_before(None),
+    "dropped after": drop_after(None),
+    "answer cut": cut_answer(None),
+    "wrong checksum": wrong_crc(None),
+    "slow": delay(0.05),
+    "half unprocessed": leave_half,
+    "all unprocessed": leave_unprocessed(25),
+}

@@ -24,8 +24,9 @@ from oracle_madmall import comparable
 from oracle_rows import Entity, Expected
 
 TABLE = "faults"
+ROW = Entity("Row", "rows", "id")
 #: Where, what, and below it what to do.
-ERROR = re.compile(r"^migrator: \S.*\n(  \S.*\n)+", re.MULTILINE)
+ERROR = re.compile(r"^migrator: \S.*\n( {2,4}\S.*\n)+", re.MULTILINE)
 
 
 class Nowhere:
@@ -55,6 +56,10 @@ class Migration:
     def state(self) -> Path:
         return self.folder / ".migrator"
 
+    @property
+    def state_file(self) -> Path:
+        return self.state / "faults" / "state.sqlite"
+
     def write(
         self,
         *entities: Entity,
@@ -83,6 +88,12 @@ class Migration:
 
     def run(self, *options: str) -> Outcome:
         return self.migrator("run", self.plan, *options)
+
+    def resume(self) -> Outcome:
+        """Go on with the run that was cut off."""
+        outcome = self.run()
+        assert outcome.report.get("resumed"), (outcome.exit_code, outcome.stderr)
+        return outcome
 
     def items(self) -> Items:
         if TABLE not in self.client.list_tables()["TableNames"]:

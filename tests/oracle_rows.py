@@ -105,8 +105,8 @@ def _rows(path: Path, entity: Entity) -> Iterator[dict[str, Cell]]:
 
 
 def _item(entity: Entity, cells: dict[str, Cell]) -> dict[str, Any]:
-    attributes = {name: _wire(cell) for name, cell in cells.items() if name != entity.key and cell[0] != "null"}
-    return {"PK": {"S": f"{entity.prefix}#{_in_text(cells[entity.key])}"}, **attributes}
+    key = {"PK": {"S": f"{entity.prefix}#{_in_text(cells[entity.key])}"}}  # its problem goes before the others'
+    return key | {name: _wire(cell) for name, cell in cells.items() if name != entity.key and cell[0] != "null"}
 
 
 def _in_text(cell: Cell) -> str:

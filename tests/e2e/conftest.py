@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import command
-from command import ROOT, Items, Migrator, Outcome
+from command import Items, Migrator, Outcome
 from conftest import clearing_client, hide_real_aws
 from door import Door
 from door_faults import refuse_writes
@@ -78,7 +78,7 @@ def migrate_once(
                 hide_real_aws(patch, folder)
                 environment = command.environment(folder) | SHARED_TABLES
                 client = stack.enter_context(clearing_client(door))
-            shared = _run(command.through(door, folder, environment), _moved_plan(name, folder), door, client)
+            shared = _run(command.through(door, folder, environment), command.moved_plan(name, folder), door, client)
             door.faults.append(refuse_writes)
             return shared
 
@@ -100,18 +100,7 @@ def lone_migrator(tmp_path: Path) -> Migrator:
 @pytest.fixture
 def shipped_plan(tmp_path: Path) -> Callable[..., Path]:
     """A plan that ships, moved: its state folder goes with it, its source (or another) and mappings stay."""
-    return lambda name, source=None: _moved_plan(name, tmp_path, source)
-
-
-def _moved_plan(name: str, folder: Path, source: Path | None = None) -> Path:
-    shipped = (ROOT / "plans" / f"{name}.yaml").read_text(encoding="utf-8").replace("../", f"{ROOT}/")
-    if source:
-        own = str(ROOT / "fixtures" / f"{name}.sqlite")
-        assert own in shipped
-        shipped = shipped.replace(own, str(source))
-    copy = folder / f"{name}.yaml"
-    copy.write_text(shipped, encoding="utf-8")
-    return copy
+    return lambda name, source=None: command.moved_plan(name, tmp_path, source)
 
 
 @pytest.fixture

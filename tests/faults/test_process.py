@@ -17,21 +17,8 @@ import pytest
 
 from door import Forward, Reply, Request
 from door_faults import before_writes, refuse_writes
-from migration import TABLE, Migration, plain_values, said_plainly
-from oracle_rows import Entity, expected_of
-
-ROW = Entity("Row", "rows", "id")
-
-
-@pytest.fixture
-def filled(migration: Migration) -> Migration:
-    """60 rows, one of them no item."""
-    with closing(sqlite3.connect(migration.source)) as connection, connection:
-        connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, a, b)")
-        connection.executemany("INSERT INTO rows VALUES (?, ?, ?)", ((n, n, f"text {n}") for n in range(59)))
-        connection.execute("INSERT INTO rows VALUES (59, 59, CAST(x'ff' AS TEXT))")
-    migration.write(ROW)
-    return migration
+from migration import ROW, TABLE, Migration, plain_values, said_plainly
+from oracle_rows import expected_of
 
 
 def state_of(migration: Migration) -> dict[str, tuple[int, bytes]]:

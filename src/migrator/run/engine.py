@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -76,10 +76,20 @@ def run_plan(
     ):
         run = _Run(plan, workers, dry_run=dry_run, progress=progress, prices=prices)
         report = run.report_of(lambda: run.execute(held, entities, restart=restart))
-        for path in filter(None, (run.folder.report, report_file)):
-            report.write(path)
+        _write_reports(report, filter(None, (run.folder.report, report_file)))
         run.end(report)
     return report
+
+
+def _write_reports(report: RunReport, paths: Iterable[Path]) -> None:
+    """Of a run that was stopped already, its own reason is told, also where a disk is too full to keep the report."""
+    for path in paths:
+        try:
+            report.write(path)
+        except StoppedError as error:
+            if report.error is None:
+                raise
+            log.warning("%s", error)
 
 
 class _Run:

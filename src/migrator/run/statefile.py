@@ -144,7 +144,7 @@ def _journal(path: Path) -> Path:
 
 def _unreadable(path: Path, detail: str) -> StoppedError:
     return StoppedError(
-        f"{path}: the checkpoint cannot be read: {detail}\n"
+        f"{path}: the checkpoint cannot be read: {' '.join(detail.split())}\n"
         "  Restore the file, or begin afresh: --restart puts it aside.",
         code="checkpoint_unreadable",
     )

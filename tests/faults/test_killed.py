@@ -1,27 +1,27 @@
-"""Runs that are killed, by `kill -9` at any moment and at the worst ones, and then run again until they end.
+"""Runs that are killed, by `kill -9` at any moment and at the worst ones, and then run again until they end: fault 36.
 
 After it the table is what a plain rendering of the source gives, the report's counts cover the whole run, and what was
-recorded is not written again. The engine hardly matters.
+recorded is not written again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from command import scan
+from cut_off import in_short_segments, kill_at_write, recorded, run_to_the_end, running
 from door_faults import delay
+from migration import Migration
 
 ROWS, LINES = 300, 120
 TABLE = "killed"
@@ -56,46 +56,16 @@ source: killed.sqlite
 mappings: [mapping.yaml]
 settings: {parallelism: %d, batch_size: 5, connections: 2}
 """
-#: The command with short segments, so that a small source has many; what else it does is given to it.
-DRIVER = """
-import os, signal
-from migrator.run import opened, writing
-from migrator.run.checkpoint import Checkpoint
-from migrator.cli import main
-opened.SEGMENT_ROWS, writing.PART_S = 20, 0.1
-calls = 0
-def kill(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-def dying(method, call, before):
-    original = getattr(Checkpoint, method)
-    def wrapped(*given, **named):
-        global calls
-        calls += 1
-        if calls == call and before:
-            kill()
-        done = original(*given, **named)
-        if calls == call:
-            kill()
-        return done
-    return staticmethod(wrapped) if method == "_add" else wrapped
-{patch}
-main()
-"""
-
-
-@pytest.fixture
-def engine(request: pytest.FixtureRequest) -> str:
-    """One engine is enough here."""
-    return os.environ.get("DYNAMODB_ENDPOINT") or request.getfixturevalue("dynalite_url")
 
 
 class Project:
     """The source, its plan, and runs of it that may die."""
 
-    def __init__(self, migrator: Any, door: Any) -> None:
-        self.migrator = migrator
-        self.door = door
-        self.folder: Path = migrator.folder
+    def __init__(self, migration: Migration) -> None:
+        self.migrator = migration.migrator
+        self.door = migration.door
+        self.client = migration.client
+        self.folder: Path = migration.folder
         self.write(parallelism=1)
         (self.folder / "mapping.yaml").write_text(MAPPING_TEXT, encoding="utf-8")
         with closing(sqlite3.connect(self.folder / "killed.sqlite")) as db, db:
@@ -116,31 +86,14 @@ class Project:
     def state(self) -> Path:
         return self.folder / ".migrator" / "killed"
 
-    @contextmanager
-    def running(self, patch: str = "") -> Iterator[subprocess.Popen[bytes]]:
-        command = [sys.executable, "-c", DRIVER.format(patch=patch), "run", str(PLAN)]
-        environment = dict(self.migrator.environment)
-        with subprocess.Popen(
-            command, cwd=self.folder, env=environment, stderr=subprocess.PIPE, start_new_session=True
-        ) as process:
-            try:
-                yield process
-            finally:
-                # Its workers, too, and nothing else: the group is its own.
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+    def running(self, patch: str = "") -> AbstractContextManager[subprocess.Popen[str]]:
+        return running(in_short_segments(self.migrator, patch), "run", str(PLAN))
 
-    def await_requests(self, process: subprocess.Popen[bytes], requests: int) -> None:
+    def await_requests(self, process: subprocess.Popen[str], requests: int) -> None:
         give_up = time.monotonic() + 60
         while process.poll() is None and self.door.requests["BatchWriteItem"] < requests:
             assert time.monotonic() < give_up, "nothing is written"
             time.sleep(0.002)
-
-    def recorded(self) -> tuple[int, int]:
-        """Items written and rows rejected, as the state file has them."""
-        with closing(sqlite3.connect(self.state / "state.sqlite")) as db:
-            counts = [json.loads(counts) for (counts,) in db.execute("SELECT counts FROM segments")]
-        return sum(c["written"] for c in counts), sum(c["rejected"] for c in counts)
 
     def expected(self, now_s: int) -> dict[tuple[str, str], dict[str, Any]]:
         """The table as the source says, in plain Python."""
@@ -155,12 +108,12 @@ class Project:
             items[f"NOTE#t{n}", "NOTE"] = {"text": {"S": "same" if n == 0 else f"text {n}"}}
         return items
 
-    def check(self, outcome: Any, scan: Any) -> None:
+    def check(self, outcome: Any) -> None:
         report = outcome.report
         assert outcome.exit_code == 1, report["error"]
         found = {
             key: {name: value for name, value in item.items() if name not in ("PK", "SK")}
-            for key, item in scan(TABLE).items()
+            for key, item in scan(self.client, TABLE).items()
         }
         (at,) = (int(item["at"]["N"]) for item in found.values() if "at" in item)
         expected = self.expected(at)
@@ -178,25 +131,21 @@ class Project:
 
 
 @pytest.fixture
-def project(migrator: Any, door: Any) -> Project:
-    return Project(migrator, door)
+def project(migration: Migration) -> Project:
+    return Project(migration)
 
 
 def finish(project: Project, *, same_run: bool = True) -> Any:
-    """Run to the end; where the run goes on, nothing that was recorded is written again."""
-    time.sleep(0.3)  # what the door had taken in when the run died is through
-    written, recorded = sum(project.door.writes.values()), project.recorded()[0]
-    project.door.faults.clear()
-    outcome = project.migrator("run", PLAN)
-    again = sum(project.door.writes.values()) - len(project.door.writes)
-    assert not same_run or again <= written - recorded
-    return outcome
+    state = project.state / "state.sqlite"
+    return run_to_the_end(project.migrator, PLAN, project.door, state if same_run else None)
 
 
-@pytest.mark.parametrize(("requests", "parallelism"), [(1, 1), (9, 1), (40, 2), (75, 1), (80, 2)])
-def test_a_run_that_is_killed_goes_on_to_the_same_table(
-    project: Project, scan: Any, requests: int, parallelism: int
-) -> None:
+#: How many requests have come in when a run of about 90 is killed, and its worker processes.
+MOMENTS = [(1, 1), (4, 2), (9, 1), (20, 1), (30, 2), (40, 2), (48, 1), (55, 1), (63, 2), (70, 1), (75, 1), (80, 2)]
+
+
+@pytest.mark.parametrize(("requests", "parallelism"), MOMENTS)
+def test_36_a_run_that_is_killed_goes_on_to_the_same_table(project: Project, requests: int, parallelism: int) -> None:
     project.write(parallelism)
     project.door.faults.append(delay(0.01))
     with project.running() as process:
@@ -206,7 +155,14 @@ def test_a_run_that_is_killed_goes_on_to_the_same_table(
     assert process.returncode == -signal.SIGKILL
     outcome = finish(project)
     assert outcome.report["resumed"]
-    project.check(outcome, scan)
+    project.check(outcome)
+
+
+def test_36_a_run_that_is_killed_between_a_write_and_its_answer_goes_on(project: Project) -> None:
+    kill_at_write(project.migrator, PLAN, project.door, 33, project.state / "state.sqlite")
+    outcome = finish(project)
+    assert outcome.report["resumed"]
+    project.check(outcome)
 
 
 #: where it dies -> how, and whether there is a run to go on with
@@ -222,18 +178,18 @@ WORST = {
 
 
 @pytest.mark.parametrize(("patch", "resumed"), WORST.values(), ids=WORST)
-def test_a_run_that_is_killed_at_the_worst_moments_goes_on_to_the_same_table(
-    project: Project, scan: Any, patch: str, resumed: bool
+def test_36_a_run_that_is_killed_at_the_worst_moments_goes_on_to_the_same_table(
+    project: Project, patch: str, resumed: bool
 ) -> None:
     with project.running(patch) as process:
         assert process.wait(60) == -signal.SIGKILL
     outcome = finish(project, same_run=resumed)
     assert outcome.report["resumed"] == resumed
-    project.check(outcome, scan)
+    project.check(outcome)
     assert list((project.state / "snapshots").iterdir()) == []
 
 
-def test_a_run_that_is_killed_again_and_again_ends(project: Project, scan: Any) -> None:
+def test_36_a_run_that_is_killed_again_and_again_ends(project: Project) -> None:
     project.door.faults.append(delay(0.05))
     kills = 0
     while not (reports := list((project.state / "runs").glob("*/report.json"))):
@@ -242,13 +198,13 @@ def test_a_run_that_is_killed_again_and_again_ends(project: Project, scan: Any) 
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.7)
         kills += process.returncode == -signal.SIGKILL
-        assert kills < 30, f"no end: {project.recorded()}"
+        assert kills < 30, f"no end: {recorded(project.state / 'state.sqlite')}"
     assert kills > 1
     (report,) = (json.loads(path.read_text(encoding="utf-8")) for path in reports)
-    project.check(SimpleNamespace(report=report, exit_code=report["exit_code"]), scan)
+    project.check(SimpleNamespace(report=report, exit_code=report["exit_code"]))
 
 
-def test_what_is_proved_when_a_run_is_killed_is_kept(project: Project, scan: Any) -> None:
+def test_36_what_is_proved_when_a_run_is_killed_is_kept(project: Project) -> None:
     patch = "from migrator.run.digests import DigestStore; DigestStore.rendered = lambda self: set()\n"
     patch += "import migrator.run.proof as proof; add = DigestStore.add; seen = []\n"
     patch += "DigestStore.add = lambda self, *a, **b: (add(self, *a, **b), seen.append(1), len(seen) == 5 and kill())"
@@ -259,10 +215,10 @@ def test_what_is_proved_when_a_run_is_killed_is_kept(project: Project, scan: Any
     with closing(sqlite3.connect(proof)) as db:
         assert db.execute("SELECT count(*) FROM rendered").fetchone() == (5,)
     outcome = finish(project)
-    project.check(outcome, scan)
+    project.check(outcome)
 
 
-def test_a_terminated_run_goes_on(project: Project, scan: Any) -> None:
+def test_37_a_terminated_run_goes_on(project: Project) -> None:
     project.door.faults.append(delay(0.05))
     with project.running() as process:
         project.await_requests(process, 12)
@@ -270,15 +226,4 @@ def test_a_terminated_run_goes_on(project: Project, scan: Any) -> None:
         assert process.wait(20) == 143
     outcome = finish(project)
     assert outcome.report["resumed"]
-    project.check(outcome, scan)
-
-
-def test_of_two_runs_at_once_the_second_is_refused_and_writes_nothing(project: Project, scan: Any) -> None:
-    project.door.faults.append(delay(0.2))
-    with project.running() as process:
-        project.await_requests(process, 1)
-        second = project.migrator("run", PLAN)
-        assert (second.exit_code, second.report["totals"]["written"]) == (5, 0)
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-    project.check(finish(project), scan)
+    project.check(outcome)
