@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 import migrator
-from migrator.cli import commands, files, tables
+from migrator.cli import commands, files, rollback, runs, tables
 from migrator.cli.logs import configure, log_options
 from migrator.cli.outcome import exit_code_of
 
@@ -47,6 +47,9 @@ for command in (
     commands.check,
     commands.run,
     commands.verify,
+    runs.retry,
+    rollback.rollback,
+    runs.runs,
     tables.table,
     files.dump,
     commands.local,

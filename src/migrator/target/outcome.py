@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from migrator.errors import TargetError
+from migrator.errors import StoppedError
 from migrator.mapping.model import Attributes
 from migrator.target.wire import Batch
 
@@ -43,7 +43,7 @@ class WriteResult:
     throttled: int = 0
     unprocessed_items: int = 0
     latencies_ms: list[float] = field(default_factory=list)  #: a sample, of at most LATENCIES_KEPT
-    stopped: TargetError | None = None
+    stopped: StoppedError | None = None
 
 
 class Tally:
@@ -86,7 +86,7 @@ class Tally:
     def unsent(self, batch: Batch) -> None:
         self.result.unsent += len(batch)
 
-    def stop(self, error: TargetError) -> None:
+    def stop(self, error: StoppedError) -> None:
         """The first reason is the one that is told."""
         self.result.stopped = self.result.stopped or error
 
