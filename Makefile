@@ -10,7 +10,7 @@ DYNALITE := .cache/npm/.dynalite-$(DYNALITE_VERSION)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance bench lock format docs install dynalite clean
+.PHONY: help demo test check conformance bench lock format docs pictures install dynalite browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,7 +28,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED) ## Migrate the sample database into an embedded DynamoDB and look at the result
 	@sh demo/demo.sh $(VENV)/bin
 
-test: $(INSTALLED) dynalite ## Run the tests, on every DynamoDB engine that can be had
+test: $(INSTALLED) dynalite browser ## Run the tests, on every DynamoDB engine that can be had
 	$(RUN) pytest
 
 conformance: $(INSTALLED) dynalite ## Run only the engine tests; DYNAMODB_ENDPOINT=URL adds that engine
@@ -47,6 +47,9 @@ format: $(INSTALLED) ## Format, and mend what the linter can mend
 
 docs: $(INSTALLED) ## Write the generated pages anew
 	$(RUN) docs.build_cli
+
+pictures: $(INSTALLED) browser ## Take the pictures of docs/pages.md anew
+	PYTHONPATH=tests $(RUN) docs.build_pictures
 
 bench: $(INSTALLED) $(PEERS) ## Measure migrator beside its peers; QUICK=1 takes three minutes and writes no page
 	$(RUN) benchmarks $(if $(QUICK),--quick)
@@ -68,6 +71,14 @@ $(DYNALITE):
 	@if ! command -v npm >/dev/null; then echo "npm is not here: the tests on dynalite are skipped"; \
 	elif npm install --prefix .cache/npm --no-save --no-audit --no-fund --loglevel=error dynalite@$(DYNALITE_VERSION); then touch $@; \
 	else echo "dynalite could not be installed: the tests on it are skipped"; fi
+
+# What looks at the HTML pages. Without it those tests are skipped, so a missing browser stops nothing. The font is the
+# one that pictures are taken with.
+browser:
+	@if { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then :; \
+	elif ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then echo "Chromium is not here: the tests on pages are skipped"; \
+	elif apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-liberation >/dev/null; then :; \
+	else echo "Chromium could not be installed: the tests on pages are skipped"; fi
 
 clean: ## Remove what make has made
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

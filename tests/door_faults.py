@@ -96,6 +96,20 @@ def leave_unprocessed(count: int, times: int | None = None) -> Fault:
     return _limited(times, ("BatchWriteItem",), leave)
 
 
+def before_writes(*actions: Callable[[], object]) -> Fault:
+    """Do one of the actions before each of the first writes. All other writes wait meanwhile."""
+    lock = threading.Lock()
+    left = iter(actions)
+
+    def act(request: Request, forward: Forward) -> Reply:
+        if request.operation in WRITES:
+            with lock:
+                next(left, lambda: None)()
+        return forward(request)
+
+    return act
+
+
 def _by_table(writes: list[tuple[str, Any]]) -> dict[str, list[Any]]:
     tables: dict[str, list[Any]] = {}
     for name, write in writes:

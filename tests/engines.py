@@ -25,15 +25,18 @@ def engine_names() -> list[str]:
     return ["endpoint"] if os.environ.get("DYNAMODB_ENDPOINT") else ["moto", "dynalite"]
 
 
+def dynalite_is_installed() -> bool:
+    return shutil.which("node") is not None and DYNALITE.exists()
+
+
 @contextmanager
 def dynalite(create_table_ms: int = 0) -> Iterator[str]:
     """Run dynalite in memory and give its URL."""
-    node = shutil.which("node")
-    if node is None or not DYNALITE.exists():
+    if not dynalite_is_installed():
         raise EngineMissing("dynalite is not installed (make dynalite; needs npm and node)")
     port = _free_port()
     times = [f"--{kind}TableMs={create_table_ms}" for kind in ("create", "delete", "update")]
-    process = subprocess.Popen([node, str(DYNALITE), "--host=127.0.0.1", f"--port={port}", *times])
+    process = subprocess.Popen(["node", str(DYNALITE), "--host=127.0.0.1", f"--port={port}", *times])
     try:
         _await_port(process, port)
         yield f"http://127.0.0.1:{port}"

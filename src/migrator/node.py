@@ -46,11 +46,11 @@ class Node:
 
     # ---- scalars
 
-    def text(self) -> str:
+    def text(self, *, may_be_empty: bool = False) -> str:
         if not isinstance(self.value, str):
             hint = f'quote it: "{describe(self.value)}"' if _is_scalar(self.value) else ""
             self.refuse(f"must be text, and is {describe(self.value)}", *filter(None, [hint]))
-        if not self.value:
+        if not self.value and not may_be_empty:
             self.refuse("is empty text")
         return str(self.value)
 

@@ -83,8 +83,13 @@ for _name, (_pattern, _first) in _TAGS.items():
 def load_yaml(path: str | Path, environ: Mapping[str, str] = os.environ) -> Document:
     """Read a file. Raises DocumentError with all its problems."""
     path = Path(path).absolute()
+    return parse_yaml(_read(path, shown(path)), path, environ)
+
+
+def parse_yaml(text: str, path: Path, environ: Mapping[str, str] = os.environ) -> Document:
+    """The text of the file `path`. Raises DocumentError with all its problems."""
     file = shown(path)
-    root = _compose(_read(path, file), file)
+    root = _compose(text, file)
     walk = _Walk(file, environ)
     data = walk.value(root, "") if root is not None else None
     if not walk.problems and not isinstance(data, dict):

@@ -1,70 +1,28 @@
-"""The real command in a process of its own, and what it left in the table."""
+"""The plans that ship, run by the real command for one test or for those of a module."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import command
+from command import ROOT, Items, Migrator, Outcome
 from conftest import clearing_client, hide_real_aws
 from door import Door
 from door_faults import refuse_writes
 from oracle_madmall import comparable
 
-ROOT = Path(__file__).parents[2]
-#: Reruns of the slowest command here, on a slow machine.
-COMMAND_TIMEOUT_S = 240
 #: Names the tables that tests share otherwise than those of a test's own: on an engine they stand side by side.
 SHARED_TABLES = {
     "ENVIRONMENT": "e2e-shared",
     "DYNAMODB_TABLE": "users-e2e-shared",
     "DYNAMODB_TABLE_NAME": "jobs-e2e-shared",
 }
-
-Items = dict[tuple[str, ...], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    exit_code: int
-    stdout: str
-    stderr: str
-    report: dict[str, Any] = field(default_factory=dict)
-
-    def entity(self, name: str) -> dict[str, Any]:
-        return next(entity for entity in self.report["entities"] if entity["entity"] == name)
-
-
-@dataclass(frozen=True)
-class Migrator:
-    """`python -m migrator` against one endpoint."""
-
-    folder: Path
-    environment: Mapping[str, str]
-
-    def __call__(self, command: str, plan: Path, *options: str) -> Outcome:
-        report = self.folder / "report.json"
-        report.unlink(missing_ok=True)
-        extra = ("--report", str(report)) if command in ("run", "verify") else ()
-        done = subprocess.run(
-            [sys.executable, "-m", "migrator", *command.split(), str(plan), *options, *extra],
-            cwd=self.folder,
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-        found = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
-        return Outcome(done.returncode, done.stdout, done.stderr, found)
 
 
 @dataclass(frozen=True)
@@ -91,7 +49,7 @@ class Migrated:
 
     def scan(self, entity: str | None = None) -> Items:
         """All items of the plan's one table, or of the entity's, by the values of the key."""
-        return _scan(self.client, self.table_of(entity) if entity else self.table)
+        return command.scan(self.client, self.table_of(entity) if entity else self.table)
 
 
 def _run(migrator: Migrator, plan: Path, door: Door, client: Any) -> Migrated:
@@ -118,9 +76,9 @@ def migrate_once(
             door = stack.enter_context(Door(engine, endpoint_credentials))
             with pytest.MonkeyPatch.context() as patch:
                 hide_real_aws(patch, folder)
-                environment = _environment(folder) | SHARED_TABLES
+                environment = command.environment(folder) | SHARED_TABLES
                 client = stack.enter_context(clearing_client(door))
-            shared = _run(_through(door, folder, environment), _moved_plan(name, folder), door, client)
+            shared = _run(command.through(door, folder, environment), _moved_plan(name, folder), door, client)
             door.faults.append(refuse_writes)
             return shared
 
@@ -130,23 +88,13 @@ def migrate_once(
 @pytest.fixture
 def migrator(door: Any, dynamodb: Any, tmp_path: Path) -> Migrator:
     """The command, pointed at the strict door by the usual AWS settings; `dynamodb` clears away what it made."""
-    return _through(door, tmp_path, _environment(tmp_path))
+    return command.through(door, tmp_path, command.environment(tmp_path))
 
 
 @pytest.fixture
 def lone_migrator(tmp_path: Path) -> Migrator:
     """The command with no engine around it, for what brings its own: `--local`."""
-    return Migrator(tmp_path, _environment(tmp_path))
-
-
-def _through(door: Door, folder: Path, environment: Mapping[str, str]) -> Migrator:
-    return Migrator(folder, {**environment, "AWS_ENDPOINT_URL_DYNAMODB": door.url})
-
-
-def _environment(home: Path) -> dict[str, str]:
-    inherited = ("PATH", "XDG_RUNTIME_DIR", *(name for name in os.environ if name.startswith("AWS_")))
-    own = {"HOME": str(home), "PYTHONPATH": str(ROOT / "src"), "ENVIRONMENT": "e2e"}
-    return {name: os.environ[name] for name in inherited} | own
+    return Migrator(tmp_path, command.environment(tmp_path))
 
 
 @pytest.fixture
@@ -169,15 +117,7 @@ def _moved_plan(name: str, folder: Path, source: Path | None = None) -> Path:
 @pytest.fixture
 def scan(dynamodb: Any) -> Callable[[str], Items]:
     """All items of a table, by the values of its key, as in ("USER#1", "PROFILE") or ("7",)."""
-    return lambda table: _scan(dynamodb, table)
-
-
-def _scan(client: Any, table: str) -> Items:
-    schema = client.describe_table(TableName=table)["Table"]["KeySchema"]
-    names = [element["AttributeName"] for element in schema]
-    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-    items = (item for page in pages for item in page["Items"])
-    return {tuple(value for name in names for value in item[name].values()): item for item in items}
+    return lambda table: command.scan(dynamodb, table)
 
 
 @pytest.fixture(scope="session")

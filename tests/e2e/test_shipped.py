@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,13 +22,28 @@ def names(folder: Path, suffix: str) -> set[str]:
     return {path.stem for path in folder.glob(f"*{suffix}")}
 
 
-def dump(path: Path) -> list[str]:
+def contents(path: Path) -> dict[str, Any]:
+    """The schema and all rows. Not `iterdump`: traps have more columns than it takes, and text that is no UTF-8."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        return list(db.iterdump())
+        schema = db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY rowid").fetchall()
+        listed = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')"
+        rows = {}
+        for (table,) in db.execute(listed).fetchall():
+            # Without generated columns, which `table_info` leaves out: one of the traps' fails.
+            columns = [quote(name) for (name,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+            db.text_factory = bytes
+            rows[table] = db.execute(f"SELECT {', '.join(columns)} FROM {quote(table)}").fetchall()
+            db.text_factory = str
+        return {"schema": schema, **rows}
+
+
+def quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def test_each_fixture_stands_beside_its_sql_and_has_a_plan() -> None:
-    assert names(FIXTURES, ".sql") == names(FIXTURES, ".sqlite") == names(PLANS, ".yaml")
+    # The plan for the traps is the one that `suggest` writes (test_suggest.py).
+    assert names(FIXTURES, ".sql") == names(FIXTURES, ".sqlite") == names(PLANS, ".yaml") | {"traps"}
 
 
 @pytest.mark.parametrize("name", sorted(names(FIXTURES, ".sql")))
@@ -35,7 +51,7 @@ def test_the_committed_file_is_what_its_sql_builds(name: str, tmp_path: Path) ->
     for file in ("build.py", f"{name}.sql"):
         (tmp_path / file).write_bytes((FIXTURES / file).read_bytes())
     subprocess.run([sys.executable, str(tmp_path / "build.py")], check=True, timeout=60)
-    assert dump(tmp_path / f"{name}.sqlite") == dump(FIXTURES / f"{name}.sqlite")
+    assert contents(tmp_path / f"{name}.sqlite") == contents(FIXTURES / f"{name}.sqlite")
 
 
 @pytest.mark.parametrize("name", sorted(names(PLANS, ".yaml")))

@@ -58,3 +58,30 @@ def test_the_page_of_the_commands_is_what_help_says() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def fault_tests() -> set[str]:
+    """The tests that bear the number of a fault."""
+    files = (ROOT / "tests" / "faults").glob("test_*.py")
+    return {
+        name for file in files for name in re.findall(r"^def (test_\d\d_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+
+
+def fault_rows() -> dict[int, str]:
+    """The last cell of each fault: its tests, or why there are none."""
+    page = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", page, re.MULTILINE)
+    return {int(number): cell for number, cell in rows}
+
+
+def test_every_fault_has_its_tests_or_says_not_yet() -> None:
+    rows = fault_rows()
+    assert sorted(rows) == list(range(1, 49))
+    assert [number for number, cell in rows.items() if not cell.startswith(("`test_", "not yet"))] == []
+
+
+def test_the_page_of_faults_names_the_tests_that_there_are() -> None:
+    named = {name: number for number, cell in fault_rows().items() for name in re.findall(r"`(\w+)`", cell)}
+    assert set(named) == fault_tests()
+    assert [name for name, number in named.items() if not name.startswith(f"test_{number:02}_")] == []

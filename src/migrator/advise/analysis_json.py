@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from migrator.advise.model import Analysis, Relationship, TableAnalysis
+from migrator.advise.model import Analysis, Hazard, ItemSizes, Relationship, RowKey, TableAnalysis
+from migrator.advise.outlook_words import outlook_json
 from migrator.advise.shown import to_json_value
 from migrator.source.integrity import Finding
-from migrator.source.profile import ColumnProfile
+from migrator.source.profile import ColumnProfile, Skew
 from migrator.source.schema import Column, ForeignKey, Index, Table
+
+#: what is null where a column cannot be read
+_COUNTED = (
+    *("nulls", "distinct", "distinct_error", "min", "max", "longest_bytes"),
+    *("invalid_utf8", "with_nul", "empty", "skew"),
+)
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:
@@ -24,6 +31,8 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         "integrity": None if analysis.integrity is None else [_finding(finding) for finding in analysis.integrity],
         "tables": [_table(table) for table in analysis.tables],
         "relationships": [_relationship(relationship) for relationship in analysis.relationships],
+        **outlook_json(analysis),
+        "hazards": [_hazard(found) for found in analysis.hazards],
     }
 
 
@@ -36,12 +45,30 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
+def _hazard(found: Hazard) -> dict[str, Any]:
+    return {
+        "code": found.code,
+        "severity": found.severity,
+        "table": found.table or None,
+        "columns": list(found.columns),
+        "message": found.message,
+        "count": found.count,
+        "examples": [_row_key(row) for row in found.examples],
+        "way_out": found.way_out,
+    }
+
+
+def _row_key(row: RowKey) -> dict[str, Any]:
+    return {name: to_json_value(value) for name, value in row}
+
+
 def _table(found: TableAnalysis) -> dict[str, Any]:
     table, profile = found.table, found.profile
     return {
         "name": table.name,
         "kind": table.kind,
         "rows": found.rows,
+        "sampled_rows": profile.sampled_rows if profile else None,
         "without_rowid": table.without_rowid,
         "strict": table.strict,
         "columns": [_column(table, c, profile.column(c.name) if profile else None) for c in table.columns],
@@ -49,7 +76,18 @@ def _table(found: TableAnalysis) -> dict[str, Any]:
         "integer_primary_key": table.integer_primary_key,
         "foreign_keys": [_foreign_key(table, key) for key in table.foreign_keys],
         "indexes": [_index(index) for index in table.indexes],
+        "item_sizes": _sizes(found.sizes) if found.sizes else None,
         "error": found.error,
+    }
+
+
+def _sizes(sizes: ItemSizes) -> dict[str, Any]:
+    return {
+        "mean_bytes": round(sizes.mean_bytes, 1),
+        "p99_bytes": sizes.p99_bytes,
+        "largest_bytes": sizes.largest_bytes,
+        "largest_row": _row_key(sizes.largest_row),
+        "histogram": [{"up_to_bytes": up_to, "items": items} for up_to, items in sizes.histogram],
     }
 
 
@@ -73,15 +111,25 @@ def _counts(profile: ColumnProfile) -> dict[str, Any]:
         "storage_classes": profile.storage_classes,
         "nulls": profile.nulls,
         "distinct": profile.distinct,
+        "distinct_error": round(profile.distinct_error, 4),
         "min": to_json_value(profile.minimum),
         "max": to_json_value(profile.maximum),
         "longest_bytes": profile.longest_bytes,
         "invalid_utf8": profile.invalid_utf8,
+        "with_nul": profile.with_nul,
+        "empty": profile.empty,
+        "common": [{"value": to_json_value(value), "share": round(share, 6)} for value, share in profile.common],
+        "formats": {name: round(share, 6) for name, share in profile.formats},
+        "skew": _skew(profile.skew) if profile.skew else None,
     }
 
 
+def _skew(skew: Skew) -> dict[str, Any]:
+    return {"biggest_share": round(skew.biggest_share, 6), "effective_values": round(skew.effective_values, 1)}
+
+
 def _unknown() -> dict[str, Any]:
-    return {"storage_classes": {}} | dict.fromkeys(("nulls", "distinct", "min", "max", "longest_bytes", "invalid_utf8"))
+    return _counts(ColumnProfile("")) | dict.fromkeys(_COUNTED)
 
 
 def _error(profile: ColumnProfile | None) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -52,16 +54,22 @@ def _kind(table: Table, key: ForeignKey) -> RelationshipKind:
 
 
 def _orphans_sql(table: Table, key: ForeignKey) -> str:
-    """Rows that name a parent which is not there; a NULL in the key names none."""
-    columns = [f"src.{quote(name)}" for name in key.columns]
-    named = " AND ".join(f"{column} IS NOT NULL" for column in columns)
-    statement = f"SELECT count(*) FROM {quote(table.name)} AS src WHERE {named}"
-    if key.parent_missing:
-        return statement
-    parents = [f"up.{quote(name)}" for name in key.parent_columns]
+    condition = orphans_condition(key.columns, key.table, key.parent_columns, parent_missing=key.parent_missing)
+    return f"SELECT count(*) FROM {quote(table.name)} AS src WHERE {condition}"
+
+
+def orphans_condition(
+    columns: Sequence[str], parent: str, parent_columns: Sequence[str], *, parent_missing: bool
+) -> str:
+    """Rows of `src` that name a parent which is not there; a NULL in the key names none."""
+    children = [f"src.{quote(name)}" for name in columns]
+    named = " AND ".join(f"{column} IS NOT NULL" for column in children)
+    if parent_missing:
+        return named
+    parents = [f"up.{quote(name)}" for name in parent_columns]
     # A NULL among the parents would make every NOT IN unknown. The list is built once, with or without an index.
-    known = " AND ".join(f"{parent} IS NOT NULL" for parent in parents)
+    known = " AND ".join(f"{column} IS NOT NULL" for column in parents)
     return (
-        f"{statement} AND ({', '.join(columns)}) NOT IN"
-        f" (SELECT {', '.join(parents)} FROM {quote(key.table)} AS up WHERE {known})"
+        f"{named} AND ({', '.join(children)}) NOT IN"
+        f" (SELECT {', '.join(parents)} FROM {quote(parent)} AS up WHERE {known})"
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from migrator.source.text import InvalidText, SqliteValue
 
 TEXT_CHARACTERS = 80
 BLOB_BYTES = 32
+_NAME_WIDTH = 64
 
 
 def to_json_value(value: SqliteValue) -> Any:
@@ -83,3 +85,21 @@ def width_of(text: str) -> int:
 
 def pad(text: str, width: int) -> str:
     return text + " " * (width - width_of(text))
+
+
+def named(name: str, width: int = _NAME_WIDTH) -> str:
+    """A name as it is, or in quotes where it would not be seen or could not be told from the rest."""
+    shown = cut(printable(name), width)
+    return f'"{shown}"' if not name or name != name.strip() or any(c in name for c in ',()"') else shown
+
+
+def names_of(names: Sequence[str]) -> str:
+    return ", ".join(map(named, names))
+
+
+def count_of(number: int, word: str) -> str:
+    """
+    >>> count_of(1, "row"), count_of(1200, "table")
+    ('1 row', '1,200 tables')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

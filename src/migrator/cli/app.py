@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,9 +12,10 @@ from typing import NoReturn
 import click
 
 import migrator
-from migrator.cli import commands, files, rollback, runs, tables
+from migrator.cli import commands, files, rollback, runs, suggest, tables
 from migrator.cli.logs import configure, log_options
 from migrator.cli.outcome import exit_code_of
+from migrator.cli.streams import prepare_streams
 
 #: Objects that are new, net of those that are gone.
 _COLLECT_EVERY = 50_000
@@ -44,6 +44,7 @@ def app() -> None:
 
 for command in (
     commands.analyze,
+    suggest.suggest,
     commands.check,
     commands.run,
     commands.verify,
@@ -69,10 +70,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # File names and texts hold anything; a terminal that cannot show a letter must not end a migration.
-            stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
     signal.signal(signal.SIGTERM, _end_on_sigterm)
     # What is imported stays: to look for garbage in it again and again takes a quarter of the time of a short command.
     gc.set_threshold(_COLLECT_EVERY)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,31 +17,71 @@ from migrator.cli.options import (
     local_option,
     opened_plan,
     plan_argument,
+    prices_option,
     require_entities,
     show_progress,
 )
 from migrator.cli.outcome import complain, show, show_or_save
+from migrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from migrator.advise.model import Analysis
 
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "output_format", type=click.Choice(["text", "json", "html"]), default="text", show_default=True
+)
 @file_option("-o", "--output", "output", help="Write the result to FILE instead of standard output.")
+@click.option(
+    "--exact", is_flag=True, help="Look at every row: tables of more than 200,000 rows are sampled otherwise."
+)
+@click.option("--no-values", is_flag=True, help="Leave out what rows hold: names, counts, shares and sizes stay.")
+@prices_option
 @log_options
-def analyze(source: Path, output_format: str, output: Path | None) -> int:
-    """Report what a SQLite file really holds.
+def analyze(
+    source: Path, output_format: str, output: Path | None, exact: bool, no_values: bool, prices_file: Path | None
+) -> int:
+    """Report what a SQLite file really holds, and what a migration would stumble over.
 
-    Schema, keys, relationships, row counts, and from the values of each column: storage classes, NULLs, distinct
-    values, smallest, largest and longest. Never writes to SOURCE.
+    Schema, keys, relationships, row counts; from the values of each column: storage classes, NULLs, distinct and
+    common values, formats, smallest, largest and longest; the sizes of items; and hazards, with the rows and the way
+    out. Then a design that takes every row, and a forecast of what it would cost. Never writes to SOURCE.
+
+    As html it is one page, with pictures, that needs neither network nor scripts.
     """
     from migrator.advise import analysis
+    from migrator.advise.discreet import without_values
+    from migrator.advise.outlook import region_of
+    from migrator.target.prices import load_prices
 
-    found = analysis.analyze(source)
-    if output_format == "json":
-        show_or_save(json.dumps(analysis.to_json(found), ensure_ascii=False, indent=2), output)
-    else:
-        show_or_save(analysis.to_text(found), output)
+    as_format = _analysis_format(output_format)
+    found = analysis.analyze(
+        source,
+        exact=exact,
+        progress=show_progress(),
+        prices=load_prices(prices_file),
+        region=region_of(os.environ),
+    )
+    show_or_save(as_format(without_values(found) if no_values else found), output)
     return 0
+
+
+def _analysis_format(output_format: str) -> Callable[[Analysis], str]:
+    """How to write the analysis. What an extra has to bring is missed before the work, not after."""
+    from migrator.advise import analysis
+
+    if output_format == "html":
+        from migrator.advise.page import require_extra
+
+        require_extra()
+        from migrator.advise.page_analysis import to_html
+
+        return to_html
+    if output_format == "json":
+        return lambda found: json.dumps(analysis.to_json(found), ensure_ascii=False, indent=2)
+    return analysis.to_text
 
 
 @click.command()
@@ -65,11 +108,22 @@ def check(plan_path: Path, local: bool) -> int:
 )
 @entity_option
 @file_option("--report", help="Also write the report, as JSON, to FILE.")
+@file_option("--html", "page", help="Also write the report as a page, with pictures, to FILE.")
+@click.option("--no-values", is_flag=True, help="Leave keys and values of rejected rows out of the page.")
+@prices_option
 @click.option("--restart", is_flag=True, help="Give a run that was cut off up, and begin afresh.")
 @local_option
 @log_options
 def run(
-    plan_path: Path, dry_run: bool, entities: tuple[str, ...], report: Path | None, restart: bool, local: bool
+    plan_path: Path,
+    dry_run: bool,
+    entities: tuple[str, ...],
+    report: Path | None,
+    page: Path | None,
+    no_values: bool,
+    prices_file: Path | None,
+    restart: bool,
+    local: bool,
 ) -> int:
     """Run a migration. One that was cut off goes on where it was.
 
@@ -77,7 +131,15 @@ def run(
     A run does not go on with another source, mapping or table than it began with: put them back, or use --restart.
     """
     from migrator.run.engine import run_plan
+    from migrator.target.prices import load_prices
 
+    if no_values and not page:
+        raise UsageError("--no-values is about the page, so it needs --html FILE")
+    if page:
+        from migrator.advise.page import require_extra
+
+        require_extra()
+    prices = load_prices(prices_file)
     with opened_plan(plan_path, local=local) as plan:
         require_entities(plan, entities)
         result = run_plan(
@@ -87,8 +149,13 @@ def run(
             restart=restart,
             progress=show_progress(),
             report_file=report,
+            prices=prices,
         )
     show(result.to_text())
+    if page:
+        from migrator.advise.page_run import to_html
+
+        show_or_save(to_html(result, values=not no_values), page)
     if result.error:
         complain(result.error.message, result.error.code, result.exit_code)
     return result.exit_code

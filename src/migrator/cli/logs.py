@@ -1,18 +1,22 @@
 """Logs for a person or for a collector, always on standard error.
 
-Only this project's logger is set up: botocore's debug log would put signed requests on the screen.
+Only this project's logger is set up: botocore's debug log would put signed requests on the screen. One can still get
+into a traceback: DynamoDB answers a wrong signature by quoting the request, so what goes out is looked through.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+from migrator.cli.streams import abandon
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
@@ -21,6 +25,18 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 #: what every LogRecord has; anything else came in by `extra=` and belongs into the JSON
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+#: The header of a request, as text or inside of JSON.
+_SESSION_TOKEN = re.compile(r"(x-amz-security-token\s*[:=]\s*)[^\s'\"\\&]+", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> str:
+    """
+    >>> without_secrets("host:example.org x-amz-security-token:IQoJb3Jp")
+    'host:example.org x-amz-security-token:…'
+    """
+    return _SESSION_TOKEN.sub(r"\1…", text)
 
 
 class TextFormatter(logging.Formatter):
@@ -59,13 +75,13 @@ class StandardErrorHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         bars = sys.modules.get("tqdm")  # not imported means there is no bar
         try:
-            text = self.format(record)
+            text = without_secrets(self.format(record))
             if bars is not None:
                 bars.tqdm.write(text, file=sys.stderr)
             else:
                 print(text, file=sys.stderr, flush=True)  # noqa: T201 (this is the log's own way out)
         except BrokenPipeError:
-            pass  # nobody reads the log any more; the work goes on
+            abandon(sys.stderr)
         except (ValueError, TypeError):
             self.handleError(record)
 

@@ -54,6 +54,17 @@ def file_option(*names: str, help: str) -> Callable[[_Decorated], _Decorated]:
     return click.option(*names, metavar="FILE", type=click.Path(path_type=Path), callback=_writable, help=help)
 
 
+prices_option = click.option(
+    "--prices",
+    "prices_file",
+    metavar="FILE",
+    envvar="MIGRATOR_PRICES",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Forecast at the prices of this JSON file instead of those that migrator brings.",
+)
+
+
 @contextmanager
 def opened_plan(path: Path, *, local: bool = False) -> Iterator[Plan]:
     """The plan; with `local`, aimed at an embedded DynamoDB that runs for as long as this is open."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,7 +11,8 @@ from typing import Any, TextIO
 
 import click
 
-from migrator.cli.logs import as_json
+from migrator.cli.logs import as_json, without_secrets
+from migrator.cli.streams import abandon
 from migrator.errors import DocumentError, MigratorError, UsageError
 
 _log = logging.getLogger("migrator.cli")
@@ -63,7 +63,7 @@ def complain(message: str, code: str, exit_code: int, prefix: str = "migrator: "
         _log.error(message, extra={"code": code, "exit_code": exit_code}, exc_info=traced)
         return exit_code
     if traced:
-        show(traceback.format_exc().rstrip(), sys.stderr)
+        show(without_secrets(traceback.format_exc().rstrip()), sys.stderr)
     show(prefix + message, sys.stderr)
     return exit_code
 
@@ -86,8 +86,7 @@ def show(text: str, stream: TextIO | None = None) -> None:
         click.echo(text, file=stream)
         stream.flush()
     except BrokenPipeError:
-        # The interpreter flushes once more when it ends, and would exit 120 if that fails.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        abandon(stream)
 
 
 def show_or_save(text: str, path: Path | None) -> None:

@@ -292,6 +292,47 @@ def uuid5(value: FilteredValue, space: str) -> str:
     return str(uuid.uuid5(namespace(space), to_text(value)))
 
 
+# ---- any value
+
+
+def storable(value: FilteredValue) -> FilteredValue:
+    """What DynamoDB can hold as it is; else text that is not UTF-8 as its bytes, a number out of range as its text.
+
+    >>> storable(b"x"), storable(1e300), storable(InvalidText(b"\\xff"))
+    (b'x', '1e+300', b'\\xff')
+    """
+    if isinstance(value, InvalidText):
+        return bytes(value)
+    if isinstance(value, int | float | Decimal):
+        try:
+            number_text(value)
+        except RowRejected:
+            return repr(value) if isinstance(value, float) else str(value)
+    return value
+
+
+def token(value: FilteredValue) -> str:
+    """Text for a part of a key: no two values that SQLite tells apart share it, and no # is in it.
+
+    Text is itself with %25 for % and %23 for #. What is no text begins with another mark, so that 1, '1' and x'31'
+    stay three; 1 and 1.0 are one number, as in an index of SQLite.
+
+    >>> token("a#b"), token("1"), token(1), token(1.0), token(0.5), token(b"1"), token(InvalidText(b"\\xff"))
+    ('a%23b', '1', '%n1', '%n1', '%n0.5', '%x31', '%uff')
+    """
+    match value:
+        case InvalidText():
+            return f"%u{value.hex()}"
+        case bytes():
+            return f"%x{value.hex()}"
+        case float() if value.is_integer():
+            return f"%n{int(value)}"
+        case int() | float() | Decimal():
+            return f"%n{value!s}"
+        case _:
+            return to_text(value).replace("%", "%25").replace("#", "%23")
+
+
 # ---- NULL
 
 

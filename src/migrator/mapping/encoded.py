@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -137,12 +137,23 @@ def write_units(attributes: Attributes, size_bytes: int, table: TableDefinition)
     >>> write_units({"PK": {"S": "a"}}, 1_025, TableDefinition("orders", KeyAttribute("PK")))
     2
     """
-    indexes = (
-        _started(_projected_bytes(attributes, size_bytes, index, table))
-        for index in table.indexes
-        if all(key.name in attributes for key in index.key_attributes)
-    )
-    return _started(size_bytes) + sum(indexes)
+    small = size_bytes <= WRITE_UNIT_BYTES  # so is every projection of it: no need to measure them
+    entered = _entered(attributes, table)
+    sizes = (size_bytes if small else _projected_bytes(attributes, size_bytes, index, table) for index in entered)
+    return _started(size_bytes) + sum(map(_started, sizes))
+
+
+def index_entry_sizes(item: EncodedItem, table: TableDefinition) -> list[int]:
+    """Bytes of the item's entry in each index that it enters."""
+    if all(index.projection == "ALL" for index in table.indexes):
+        # Each entry costs what the item does, so the price tells how many there are.
+        return [item.size_bytes] * (item.write_units // _started(item.size_bytes) - 1)
+    attributes = item.attributes
+    return [_projected_bytes(attributes, item.size_bytes, index, table) for index in _entered(attributes, table)]
+
+
+def _entered(attributes: Attributes, table: TableDefinition) -> Iterator[IndexDefinition]:
+    return (index for index in table.indexes if all(key.name in attributes for key in index.key_attributes))
 
 
 def _started(size_bytes: int) -> int:
@@ -150,7 +161,7 @@ def _started(size_bytes: int) -> int:
 
 
 def _projected_bytes(attributes: Attributes, size_bytes: int, index: IndexDefinition, table: TableDefinition) -> int:
-    if index.projection == "ALL" or size_bytes <= WRITE_UNIT_BYTES:
+    if index.projection == "ALL":
         return size_bytes
     keys = (key.name for key in (*table.key_attributes, *index.key_attributes))
     projected = {*keys, *index.included}

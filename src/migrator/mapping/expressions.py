@@ -158,17 +158,24 @@ def constant_key_problem(value: Expression, key_type: KeyType) -> str | None:
 
 def read_source(node: Node) -> SourceSpec:
     """`users`, {query: …, key: […]}, or {table: …, key: […]} for a view whose key nothing declares."""
+    if node.value == "":
+        return SourceSpec(table="")  # SQLite has tables of that name
     if not isinstance(node.value, dict):
-        return SourceSpec(table=node.text())
+        return SourceSpec(table=_table_name(node))
     fields = node.fields(*SOURCE_KEYS)
     query = fields.get("query", Node.text, None)
-    table = fields.get("table", Node.text, None)
+    table = fields.get("table", _table_name, None)
     read_key = fields.need if "query" in fields else lambda key, read: fields.get(key, read, ())
     key = read_key("key", read_names)
     if ("query" in fields) == ("table" in fields):
         fields.fail("a source is a query or a table", "write source: users, or {query: SELECT …, key: [id]}")
     fields.finish()
     return SourceSpec(table, query, key)
+
+
+def _table_name(node: Node) -> str:
+    """A table of SQLite's may have no name."""
+    return node.text(may_be_empty=True)
 
 
 def read_names(node: Node) -> tuple[str, ...]:

@@ -184,5 +184,7 @@ FILTERS: Mapping[str, FilterSpec] = MappingProxyType(
             conversions.shard, "a number from 0 to n-1 by the value's hash", (Argument("n", (int,), _at_least_one),)
         ),
         "uuid5": FilterSpec(conversions.uuid5, "a name-based UUID", (Argument("namespace", (str,), _is_namespace),)),
+        "storable": FilterSpec(conversions.storable, "as it is; as binary or text what DynamoDB cannot hold as it is"),
+        "token": FilterSpec(conversions.token, "text without #, another for each value: 1, '1' and x'31' stay three"),
     }
 )

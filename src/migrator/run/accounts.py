@@ -12,6 +12,7 @@ from migrator.run.checkpoint import Done, SavedEntity, SavedRun
 from migrator.run.plan import Settings
 from migrator.run.report import EntityResult, Requests
 from migrator.run.segment import SegmentResult
+from migrator.target.timeline import Timeline
 
 
 class Accounts:
@@ -21,6 +22,7 @@ class Accounts:
         self._settings = settings
         self.entities: dict[int, EntityResult] = {}
         self.requests = Requests()
+        self.timeline = Timeline()  #: of this part of the run
 
     def open(self, entities: Iterable[SavedEntity]) -> None:
         """Begin with nothing, for these entities in the order of their numbers."""
@@ -40,6 +42,7 @@ class Accounts:
     def book(self, result: SegmentResult) -> None:
         self.entities[result.unit_number] = book(self.entities[result.unit_number], result)
         self.requests = book_requests(self.requests, result.write)
+        self.timeline.extend(result.write.timeline)
 
     # ---- rejects
 

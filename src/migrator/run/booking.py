@@ -48,6 +48,8 @@ def book(entity: EntityResult, result: SegmentResult) -> EntityResult:
         unsent=entity.unsent + write.unsent,
         warnings=entity.warnings + result.warnings,
         bytes=entity.bytes + write.bytes,
+        index_entries=entity.index_entries + write.index_entries,
+        index_bytes=entity.index_bytes + write.index_bytes,
         write_units=entity.write_units + write.write_units,
         duration_s=entity.duration_s + result.duration_s,
     )

@@ -83,7 +83,7 @@ class CheckReport:
 
 def check_plan(plan: Plan) -> CheckReport:
     """Fit the plan to its sources and look at the target. Reads no row and writes nothing."""
-    with open_run(plan) as opened:
+    with open_run(plan, reads_rows=False) as opened:
         return CheckReport(
             plan=plan.name,
             sources=tuple(snapshot.path for snapshot in opened.snapshots),

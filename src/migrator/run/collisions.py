@@ -72,12 +72,12 @@ class Losers:
     def _rejected(self, entity: int, segment: int) -> Iterator[tuple[int, tuple[str, str, str | None]]]:
         columns = "".join(f", i.{column}" for column in key_columns(self._store.key_width))
         rows = self._store.connection.execute(
-            f"""SELECT r.row_no, r.own, i.tbl, i.key, i.entity, i.width{columns}
+            f"""SELECT r.row_no, r.own, i.tbl, i.key, i.entity, i.segment, i.width{columns}
                 FROM rejected r JOIN items i ON i.rowid = r.first WHERE r.entity = ? AND r.segment = ?""",
             (entity, segment),
         )
-        for row_no, own, table, key, first, width, *values in rows:
-            giver = "another item of this row" if own else self._labels.row(first, values[:width])
+        for row_no, own, table, key, first, segment_of_first, width, *values in rows:
+            giver = "another item of this row" if own else self._labels.row(first, values[:width], segment_of_first)
             if table == UNIQUE_RULES:
                 column, value, *_ = json.loads(key)
                 yield row_no, ("unique", f"{value} is already in {giver}", column)

@@ -10,6 +10,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,7 @@ from migrator.errors import MigratorError, StoppedError
 from migrator.run.accounts import Accounts
 from migrator.run.collisions import Loser, Losers
 from migrator.run.ending import report_of, stopped_by
+from migrator.run.forecast import forecast_run
 from migrator.run.history import RunFolder, remember_start
 from migrator.run.lifetime import Lifetime
 from migrator.run.lock import plan_lock
@@ -37,6 +39,7 @@ from migrator.run.verify_report import VerifyReport
 from migrator.run.workers import Workers, working
 from migrator.run.writing import WriteOptions, write_segment
 from migrator.target.governor import governors
+from migrator.target.prices import Prices
 
 #: Items of each entity that `verify: sample` compares.
 VERIFY_SAMPLE = 1_000
@@ -56,10 +59,12 @@ def run_plan(
     restart: bool = False,
     progress: bool = False,
     report_file: Path | None = None,
+    prices: Prices | None = None,
 ) -> RunReport:
     """Run the plan, or go on with a run of it that was cut off, and report.
 
     Raises UsageError; every other end is in the report. `restart` gives an unfinished run up and begins afresh.
+    A dry run forecasts at `prices`, or at those that the package brings.
     """
     settings = plan.settings
     pacing = partial(governors, settings.write_rate, [mapping.table.name for mapping in plan.mappings])
@@ -67,7 +72,7 @@ def run_plan(
         working(settings.parallelism, pacing=pacing, max_duration_s=settings.max_duration_s) as workers,
         ExitStack() as held,
     ):
-        run = _Run(plan, workers, dry_run=dry_run, progress=progress)
+        run = _Run(plan, workers, dry_run=dry_run, progress=progress, prices=prices)
         report = run.report_of(lambda: run.execute(held, entities, restart=restart))
         for path in filter(None, (run.folder.report, report_file)):
             report.write(path)
@@ -78,12 +83,13 @@ def run_plan(
 class _Run:
     """One execution: what was counted so far."""
 
-    def __init__(self, plan: Plan, workers: Workers, *, dry_run: bool, progress: bool) -> None:
+    def __init__(self, plan: Plan, workers: Workers, *, dry_run: bool, progress: bool, prices: Prices | None) -> None:
         self._plan = plan
         self._workers = workers
         self._stop = workers.stop
         self._dry = dry_run
         self._progress = progress
+        self._prices = prices
         self._life = Lifetime(plan)
         self._is_locked = False
         self._opened: OpenRun | None = None
@@ -112,10 +118,13 @@ class _Run:
             requests=self._accounts.requests,
             dry_run=self._dry,
             resumed=self._life.saved is not None,
+            timeline=self._accounts.timeline,
             verification=self._verification,
         )
         check_accounts(report)
-        return report
+        if not self._dry or report.error:
+            return report
+        return replace(report, forecast=forecast_run(self._plan, report.entities, report.region, self._prices))
 
     def execute(self, held: ExitStack, names: Sequence[str], *, restart: bool) -> None:
         """`held` keeps the lock and the checkpoint until the report is on disk."""

@@ -20,8 +20,7 @@ from migrator.run.segment import Segment, Unit, iter_outcomes
 from migrator.run.workers import WORKER, Workers
 from migrator.source.failure import is_about_the_file, message_of
 from migrator.source.relation import as_subquery, quote
-from migrator.source.rows import FETCH_ROWS
-from migrator.source.snapshot import check_unchanged, connect, to_source_error
+from migrator.source.snapshot import check_unchanged, connect
 from migrator.source.text import SqliteValue
 
 #: question number, key text, digest of the item
@@ -42,11 +41,10 @@ def iter_picked(unit: Unit, sql: str, parameters: Mapping[str, Parameter]) -> It
         cursor = connection.connection.cursor()
         try:
             cursor.execute(f"SELECT {key} FROM {as_subquery(sql)}", values)
-            while rows := cursor.fetchmany(FETCH_ROWS):
-                yield from rows
+            yield from iter(cursor.fetchone, None)
         except sqlite3.Error as error:
             if is_about_the_file(error):
-                raise to_source_error(error, unit.snapshot.path) from error
+                raise
             raise SqlFailed(message_of(error)) from error
     check_unchanged(unit.snapshot)
 

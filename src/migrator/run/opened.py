@@ -117,7 +117,11 @@ class OpenRun:
             entities={entity.number: entity.name for entity in self.entities},
             key_columns={e.number: u.read.relation.key for e in self.entities for u in e.units if u.read},
             tables=self.tables,
+            files=dict(self._files()) if len(self.snapshots) > 1 else {},
         )
+
+    def _files(self) -> Iterator[tuple[int, str]]:
+        return ((s.number, s.unit.snapshot.path) for s in self.segments if s.unit.snapshot)
 
     def losers(self, store: DigestStore) -> Losers:
         return find_losers(store, self.labels())
@@ -145,18 +149,22 @@ def open_run(
     *,
     now_s: int | None = None,
     integrity: bool = False,
+    reads_rows: bool = True,
     folder: Path | None = None,
     saved: SavedRun | None = None,
 ) -> Iterator[OpenRun]:
     """Open the sources and fit the mappings to them.
 
     `entities` narrows the run to these names; `now_s` is the run's start, for `{now: …}`; with `integrity` each
-    file passes SQLite's integrity check first. Private copies and scratch files lie in `folder`, which stays; without
-    one they go in the end. What an earlier part of the run `saved` is read again, and cut into the same segments.
+    file passes SQLite's integrity check first. With `reads_rows` the sources' writers neither wait nor are seen.
+    Private copies and scratch files lie in `folder`, which stays; without one they go in the end. What an earlier part
+    of the run `saved` is read again, and cut into the same segments.
     Raises SourceError, and DocumentError with all that does not fit.
     """
     with _folder(plan, folder) as scratch:
-        taken = saved.snapshots if saved else tuple(_iter_taken(plan, scratch, integrity=integrity))
+        taken = (
+            saved.snapshots if saved else tuple(_iter_taken(plan, scratch, integrity=integrity, reads_rows=reads_rows))
+        )
         bound = bind_entities(plan, entities, taken, int(time.time()) if now_s is None else now_s)
         yield OpenRun(plan, bound, taken, scratch, saved.segment_rows if saved else SEGMENT_ROWS)
 
@@ -175,9 +183,9 @@ def _folder(plan: Plan, folder: Path | None) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _iter_taken(plan: Plan, scratch: Path, *, integrity: bool) -> Iterator[Snapshot]:
+def _iter_taken(plan: Plan, scratch: Path, *, integrity: bool, reads_rows: bool) -> Iterator[Snapshot]:
     for path in plan.sources:
-        snapshot = take_snapshot(path, scratch)
+        snapshot = take_snapshot(path, scratch, outlives_writers=reads_rows)
         if integrity:
             _check_integrity(snapshot)
         yield snapshot

@@ -7,7 +7,6 @@ reads them: too many rows rather than too few, since putting an item twice chang
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -19,7 +18,7 @@ from migrator.run.rejects import source_key_from_json
 from migrator.run.segment import Segment
 from migrator.source.read import Range, Read
 from migrator.source.rows import Row, is_numbered, iter_rows, rest_after
-from migrator.source.snapshot import check_unchanged, connect, to_source_error
+from migrator.source.snapshot import check_unchanged, connect
 from migrator.source.text import SqliteValue, storage_class
 
 _Values = tuple[SqliteValue, ...]
@@ -158,9 +157,6 @@ def _iter_rows(segment: Segment, read: Read) -> Iterator[Row]:
     """The segment's rows, in the places that they have in a run."""
     snapshot = segment.unit.snapshot
     assert snapshot is not None
-    try:
-        with connect(snapshot) as connection:
-            yield from iter_rows(connection, read, segment.part)
-    except sqlite3.Error as error:
-        raise to_source_error(error, snapshot.path) from error
+    with connect(snapshot) as connection:
+        yield from iter_rows(connection, read, segment.part)
     check_unchanged(snapshot)

@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 
-def progress_bar(what: str, *, shown: bool, unit: str = "rows") -> tqdm[Any]:
+def progress_bar(what: str, *, shown: bool, unit: str = "rows", total: int | None = None) -> tqdm[Any]:
     """A bar that counts; silent unless it is `shown` and a terminal looks on."""
-    return tqdm(desc=what, unit=f" {unit}", file=sys.stderr, disable=not (shown and sys.stderr.isatty()), leave=False)
+    silent = not (shown and sys.stderr.isatty())
+    return tqdm(desc=what, unit=f" {unit}", total=total, file=sys.stderr, disable=silent, leave=False)

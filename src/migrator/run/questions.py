@@ -7,7 +7,6 @@ depends on neither the order of the rows nor on where they are cut, and is the s
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,7 +20,7 @@ from migrator.run.binding import BoundEntity
 from migrator.run.segment import Unit
 from migrator.source.read import WHOLE, Read
 from migrator.source.rows import iter_rows
-from migrator.source.snapshot import check_unchanged, connect, to_source_error
+from migrator.source.snapshot import check_unchanged, connect
 from migrator.source.text import InvalidText, SqliteValue
 
 #: Questions of one pattern.
@@ -198,14 +197,11 @@ def _iter_values(
     columns = tuple(name for name in names if name not in (*builtins, "@rowid"))
     conditions = tuple(dict.fromkeys(condition for one in taken for condition in one.conditions))
     read = Read(unit.read.relation, columns, unit.read.where, conditions)
-    try:
-        with connect(unit.snapshot) as connection:
-            for number, row in enumerate(iter_rows(connection, read, WHOLE)):
-                if number % _ROWS_BETWEEN_LOOKS == 0:
-                    check_stop()
-                values = dict(zip(columns, row.values, strict=True))
-                met = dict(zip(conditions, row.conditions, strict=True))
-                yield {**builtins, "@rowid": row.rowid, **values}, met
-    except sqlite3.Error as error:
-        raise to_source_error(error, unit.snapshot.path) from error
+    with connect(unit.snapshot) as connection:
+        for number, row in enumerate(iter_rows(connection, read, WHOLE)):
+            if number % _ROWS_BETWEEN_LOOKS == 0:
+                check_stop()
+            values = dict(zip(columns, row.values, strict=True))
+            met = dict(zip(conditions, row.conditions, strict=True))
+            yield {**builtins, "@rowid": row.rowid, **values}, met
     check_unchanged(unit.snapshot)

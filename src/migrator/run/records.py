@@ -40,6 +40,7 @@ class Labels:
     entities: Mapping[int, str] = field(default_factory=dict)
     key_columns: Mapping[int, Sequence[str]] = field(default_factory=dict)
     tables: Mapping[int, TableDefinition] = field(default_factory=dict)
+    files: Mapping[int, str] = field(default_factory=dict)  #: by segment, where rows come from several
 
     def entity(self, number: int) -> str:
         """
@@ -48,11 +49,13 @@ class Labels:
         """
         return self.entities.get(number, f"entity {number}")
 
-    def row(self, entity: int, source_key: Sequence[SqliteValue]) -> str:
+    def row(self, entity: int, source_key: Sequence[SqliteValue], segment: int) -> str:
         """A source row, by its entity and key.
 
-        >>> Labels({1: "User"}, {1: ("id",)}).row(1, (7,)), Labels({0: "items"}).row(0, ())
+        >>> Labels({1: "User"}, {1: ("id",)}).row(1, (7,), 5), Labels({0: "items"}).row(0, (), 5)
         ('User (id: 7)', 'a fixed item')
+        >>> Labels({1: "User"}, {1: ("id",)}, files={5: "old.sqlite"}).row(1, (7,), 5)
+        'User (id: 7) of old.sqlite'
         """
         name = self.entity(entity)
         if not source_key:
@@ -60,7 +63,8 @@ class Labels:
         columns = self.key_columns.get(entity, ())
         named = len(columns) == len(source_key)
         parts = [f"{columns[n]}: {literal(v)}" if named else literal(v) for n, v in enumerate(source_key)]
-        return f"{name} ({', '.join(parts)})"
+        file = f" of {self.files[segment]}" if segment in self.files else ""
+        return f"{name} ({', '.join(parts)}){file}"
 
     def key(self, table: int, key: str) -> str:
         """An item's key, for a person."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from migrator import __version__
 from migrator.errors import MigratorError, StoppedError
 from migrator.run.report_text import number, text_lines
+from migrator.target.forecast import Forecast
+from migrator.target.timeline import Timeline
 from migrator.wholefile import whole_file
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class EntityResult:
     unsent: int = 0  #: rendered, but the run stopped before; for the accounts only
     warnings: int = 0
     bytes: int = 0
+    index_entries: int = 0  #: with index_bytes, for a dry run's forecast only
+    index_bytes: int = 0
     write_units: float = 0
     duration_s: float = 0
 
@@ -165,6 +169,8 @@ class RunReport:
     failed: str | None = None  #: absolute path
     error: RunError | None = None
     verification: VerifyReport | None = None  #: of the verification after the run, where the plan asks for one
+    timeline: Timeline = field(default_factory=Timeline)
+    forecast: Forecast | None = None  #: of a dry run: what the run would take and cost
     retry: Retried | None = None  #: of a retry
     version: str = __version__
 
@@ -203,6 +209,8 @@ class RunReport:
             "rejects": self.rejects,
             "failed": self.failed,
             "error": self.error.to_json() if self.error else None,
+            **({"timeline": self.timeline.to_json()} if self.timeline.steps else {}),
+            **({"forecast": self.forecast.to_json()} if self.forecast else {}),
             **({"verification": self.verification.to_json()} if self.verification else {}),
             **({"retry": self.retry.to_json()} if self.retry else {}),
         }

@@ -25,6 +25,9 @@ def text_lines(report: RunReport) -> Iterable[str]:
     yield ""
     yield from _table(report)
     yield ""
+    if report.forecast:
+        yield from report.forecast.lines()
+        yield ""
     if report.rejects and any(entity.rejected for entity in report.entities):
         yield f"rejected rows: {report.rejects}"
     if report.failed and any(entity.failed for entity in report.entities):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -22,7 +21,7 @@ from migrator.run.rejects import FailedLine, RejectLine, reject_line
 from migrator.run.workers import WORKER
 from migrator.source.read import WHOLE, Range, Read
 from migrator.source.rows import Row, is_numbered, iter_rows
-from migrator.source.snapshot import Snapshot, check_unchanged, connect, to_source_error
+from migrator.source.snapshot import Snapshot, check_unchanged, connect
 from migrator.source.text import SqliteValue
 from migrator.target.outcome import WriteResult
 
@@ -112,15 +111,12 @@ def iter_outcomes(segment: Segment) -> Iterator[RowOutcome]:
             yield RowOutcome(position, Row(()), Rendered([(0, item)]))
         return
     renderer = EntityRenderer(unit.entity, unit.read, unit.table, unit.context, validate=unit.validate)
-    try:
-        with connect(unit.snapshot) as connection:
-            rows = iter_rows(connection, unit.read, segment.part)
-            skipped = segment.done if is_numbered(unit.read.relation) else 0
-            for position, row in enumerate(islice(rows, skipped, None), segment.done):
-                if segment.only is None or position in segment.only:
-                    yield RowOutcome(position, row, _render(renderer, unit, row))
-    except sqlite3.Error as error:
-        raise to_source_error(error, unit.snapshot.path) from error
+    with connect(unit.snapshot) as connection:
+        rows = iter_rows(connection, unit.read, segment.part)
+        skipped = segment.done if is_numbered(unit.read.relation) else 0
+        for position, row in enumerate(islice(rows, skipped, None), segment.done):
+            if segment.only is None or position in segment.only:
+                yield RowOutcome(position, row, _render(renderer, unit, row))
     check_unchanged(unit.snapshot)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import math
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,8 @@ from typing import Any, Literal, Protocol
 
 from migrator.errors import RowRejected, SourceError
 from migrator.mapping.compile import EntityEncoder, Outcome, compile_entity
-from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item
+from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item, index_entry_sizes
+from migrator.mapping.model import TableDefinition
 from migrator.run.collisions import Loser
 from migrator.run.failed import name_failed
 from migrator.run.keeping import KeepingSink
@@ -27,7 +27,7 @@ from migrator.run.segment import Segment, SegmentResult, Unit, reject_row
 from migrator.run.undo import part_file
 from migrator.run.workers import WORKER
 from migrator.source.rows import RawRow, is_numbered, iter_batches, rest_after
-from migrator.source.snapshot import check_unchanged, connect, to_source_error
+from migrator.source.snapshot import check_unchanged, connect
 from migrator.target.backoff import RetryPolicy, ask
 from migrator.target.endpoint import Endpoint
 from migrator.target.outcome import WriteResult
@@ -67,13 +67,19 @@ class Sink(Protocol):
 class CountingSink:
     """The dry run's sink: every item counts as one that would be written."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: TableDefinition) -> None:
+        self._table = table
         self._result = WriteResult()
 
     def put(self, items: Sequence[EncodedItem]) -> None:
         self._result.written += len(items)
         self._result.bytes += sum([item.size_bytes for item in items])
         self._result.write_units += sum([item.write_units for item in items])
+        entries = (
+            [size for item in items for size in index_entry_sizes(item, self._table)] if self._table.indexes else []
+        )
+        self._result.index_entries += len(entries)
+        self._result.index_bytes += sum(entries)
 
     def close(self) -> WriteResult:
         return self._result
@@ -263,15 +269,12 @@ def _iter_batches(segment: Segment) -> Iterator[list[RawRow]]:
     assert unit.read is not None
     assert unit.snapshot is not None
     skipped = segment.done if is_numbered(unit.read.relation) else 0
-    try:
-        with connect(unit.snapshot) as connection:
-            batches = iter_batches(connection, unit.read, segment.part)
-            for rows in batches if segment.only is None else _iter_picked(batches, segment.only):
-                if left := rows[skipped:]:
-                    yield left
-                skipped = max(0, skipped - len(rows))
-    except sqlite3.Error as error:
-        raise to_source_error(error, unit.snapshot.path) from error
+    with connect(unit.snapshot) as connection:
+        batches = iter_batches(connection, unit.read, segment.part)
+        for rows in batches if segment.only is None else _iter_picked(batches, segment.only):
+            if left := rows[skipped:]:
+                yield left
+            skipped = max(0, skipped - len(rows))
     check_unchanged(unit.snapshot)
 
 
@@ -295,7 +298,7 @@ def _encoder(unit: Unit) -> EntityEncoder:
 def _sink(segment: Segment, options: WriteOptions) -> Sink:
     table = segment.unit.table
     if options.endpoint is None:
-        return CountingSink()
+        return CountingSink(table)
     writer = _writer(segment.unit, options, options.endpoint)
     if options.undo is None:
         return writer

@@ -140,8 +140,6 @@ def open_dump(source: Path, names: Sequence[str] = ()) -> Iterator[Dump]:
         with connect(snapshot) as connection:
             connection.exec_driver_sql("BEGIN")
             yield Dump(connection, snapshot, reflect_schema(connection, snapshot.path), names)
-    except DBAPIError as error:
-        raise to_source_error(error, snapshot.path) from error
     finally:
         release(snapshot)
 

@@ -52,11 +52,12 @@ def iter_ranges(connection: Connection, relation: Relation, rows: int) -> Iterat
         yield WHOLE
         return
     names = ", ".join(map(quote, walked))
-    step = f"SELECT {names} FROM {relation.from_sql} {{}} ORDER BY {names} LIMIT 1 OFFSET {rows - 1}"
+    order = f"ORDER BY {names} LIMIT 1 OFFSET {rows - 1}"
     low: tuple[SqliteValue, ...] | None = None
     while True:
-        where = f"WHERE ({names}) > ({marks(low)})" if low else ""
-        found = connection.exec_driver_sql(step.format(where), low or ()).fetchone()
+        where = f"WHERE ({names}) > ({marks(low)}) " if low else ""
+        step = f"SELECT {names} FROM {relation.from_sql} {where}{order}"
+        found = connection.exec_driver_sql(step, low or ()).fetchone()
         if found is None:
             yield Range(low, None)
             return

@@ -1,7 +1,8 @@
 """One consistent view of a SQLite file for all who read it, without a trace left beside it.
 
-A file with a rollback journal is read where it is. Reading a WAL file would put -wal and -shm beside it, and a
-hot journal would be played back into it, so these are copied into a private folder and recovered there.
+Reading a WAL file would put -wal and -shm beside it, and a hot journal would be played back into it, so these are
+copied into a private folder and recovered there. A file with a rollback journal can be read where it is, by who is
+done soon or stops at its first change: its writers wait while a row is read. A run takes a copy of that, too.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import create_engine
@@ -24,7 +25,6 @@ from sqlalchemy.pool import NullPool
 
 from migrator.errors import SourceError
 from migrator.source.failure import (
-    DAMAGED,
     NOT_SQLITE,
     UNREADABLE,
     Failure,
@@ -32,7 +32,9 @@ from migrator.source.failure import (
     source_path,
     to_source_error,
 )
-from migrator.source.storage import copy_files, neighbours, read_header, read_state, sync_file
+from migrator.source.private_copy import NO_ROOM, copy_locked, copy_settled, recover
+from migrator.source.readlock import file_uri, read_lock
+from migrator.source.storage import neighbours, read_header, read_state, sync_file
 from migrator.source.text import decode_text
 
 __all__ = [
@@ -48,7 +50,7 @@ __all__ = [
 
 _FOLDER_PREFIX = "snapshot-"
 _CACHE_KIB = 32 * 1024
-_RETRY_S = 0.1
+_ANY_WRITER = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 MISSING = Failure(
     "source_missing", "there is no such file", "check the path; in a plan, it starts at the plan's folder"
@@ -58,13 +60,6 @@ NO_FILE = Failure("source_not_sqlite", "this is not a regular file", "name a SQL
 EMPTY = Failure("source_empty", "the file is empty (zero bytes)", "check how it was made: a copy may have failed")
 CHANGED = Failure("source_changed", "the file has changed since the run began", "begin afresh with --restart")
 COPY_GONE = Failure("source_changed", "the run's private copy of the file is gone or changed", "begin with --restart")
-NO_ROOM = Failure("source_copy_failed", "no private copy could be made", "free some space where the copy goes")
-BUSY_COPY = Failure(
-    "source_locked",
-    "it is written all the time, no consistent copy could be taken",
-    "run again in a quieter moment",
-    retryable=True,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +74,25 @@ class Snapshot:
         return bool(self.read_fingerprint)
 
 
-def take_snapshot(path: str | Path, scratch: Path | None = None, *, wait_s: float = 30) -> Snapshot:
+def take_snapshot(
+    path: str | Path, scratch: Path | None = None, *, wait_s: float = 30, outlives_writers: bool = False
+) -> Snapshot:
     """Look at the file and copy it if it has to be; `scratch` is where a copy goes (default: the temporary folder).
 
-    Waits up to `wait_s` seconds for a lock. Raises SourceError; never creates or changes anything beside the file.
+    With `outlives_writers` every file is copied that anyone may write, so that nobody waits for its reader and the
+    reader is not stopped by a write. Waits up to `wait_s` seconds for a lock. Raises SourceError; never creates or
+    changes anything beside the file.
     """
     known = os.path.abspath(path)
     real = _existing_file(known)
     try:
-        if _uses_wal(real) or not _readable_in_place(real, known, wait_s):
-            return _take_copy(real, known, scratch, wait_s)
-        return Snapshot(known, real, read_state(real).fingerprint())
+        if not _uses_wal(real):
+            with read_lock(real, known, wait_s) as is_held:
+                if is_held and outlives_writers and os.stat(real).st_mode & _ANY_WRITER:
+                    return _take_copy(real, known, scratch, copy_locked)
+                if is_held:
+                    return Snapshot(known, real, read_state(real).fingerprint())
+        return _take_copy(real, known, scratch, partial(copy_settled, wait_s=wait_s))
     except (sqlite3.Error, OSError) as error:
         raise to_source_error(error, known) from error
 
@@ -113,51 +116,16 @@ def _existing_file(known: str) -> str:
     return os.path.realpath(known)
 
 
-def _uri(path: str, query: str) -> str:
-    """A file: URI; `as_uri` escapes ?, #, % and everything beyond ASCII."""
-    return f"{Path(path).as_uri()}?{query}"
-
-
 def _uses_wal(real: str) -> bool:
     """SQLite plays a -wal back whatever the header says."""
     return read_header(real).is_wal or os.path.exists(real + "-wal")
 
 
-def _readable_in_place(real: str, known: str, wait_s: float) -> bool:
-    """False where a hot journal waits to be played back."""
-    with closing(sqlite3.connect(_uri(real, "mode=ro"), uri=True, timeout=wait_s, isolation_level=None)) as connection:
-        try:
-            _read_schema(connection, real, known)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
-                return False
-            raise
-    return True
-
-
-def _read_schema(connection: sqlite3.Connection, path: str, known: str) -> None:
-    """Read what every later statement needs, and compare the page count with the size under the same lock."""
-    connection.text_factory = bytes
-    connection.execute("BEGIN")
-    try:
-        connection.execute("SELECT count(*), sum(length(sql)) FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError as error:
-        _check_size(path, known)
-        raise error
-    _check_size(path, known)
-    connection.execute("COMMIT")
-
-
-def _check_size(path: str, known: str) -> None:
-    expected, size_bytes = read_header(path).size_bytes, os.stat(path).st_size
-    if expected is not None and expected > size_bytes:
-        raise source_failure(DAMAGED, known, f"truncated, {size_bytes} of {expected} bytes are there")
-
-
 # ---- the private copy
 
 
-def _take_copy(real: str, known: str, scratch: Path | None, wait_s: float) -> Snapshot:
+def _take_copy(real: str, known: str, scratch: Path | None, copy_file: Callable[[str, str, str], str]) -> Snapshot:
+    """`copy_file` takes the real path, the known one and the copy's, and gives the fingerprint of what it copied."""
     try:
         if scratch is not None:
             scratch.mkdir(parents=True, exist_ok=True)
@@ -166,60 +134,12 @@ def _take_copy(real: str, known: str, scratch: Path | None, wait_s: float) -> Sn
         raise source_failure(NO_ROOM, known, str(error)) from error
     try:
         copy = os.path.join(os.path.realpath(folder), "copy.sqlite")
-        fingerprint = _copy_one_state(real, known, copy, wait_s)
-        _recover(copy, known)
+        fingerprint = copy_file(real, known, copy)
+        recover(copy, known)
         return Snapshot(known, copy, fingerprint, read_state(copy).fingerprint())
     except BaseException:  # nothing is left behind, whatever ends it; the error goes on
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _copy_one_state(real: str, known: str, copy: str, wait_s: float) -> str:
-    """Copy until nothing moved meanwhile; gives the fingerprint of what was copied."""
-    deadline = time.monotonic() + wait_s
-    while True:
-        before = read_state(real)
-        settled = before.is_settled()
-        try:
-            copy_files(real, copy)
-        except OSError as error:
-            raise source_failure(NO_ROOM, known, f"{error.strerror}, {copy}") from error
-        if (settled and before.still_holds(read_state(real))) or _back_up_live(real, copy):
-            return before.fingerprint()
-        if time.monotonic() > deadline:
-            raise source_failure(BUSY_COPY, known)
-        time.sleep(_RETRY_S)
-
-
-def _back_up_live(real: str, copy: str) -> bool:
-    """SQLite's own backup of a WAL file in use, by locks of its readers alone; False where it cannot.
-
-    With readonly_shm the -shm of the writers is read and never written, and as both neighbours are there
-    already, nothing is created.
-    """
-    if not (os.path.exists(real + "-shm") and os.path.exists(real + "-wal")):
-        return False
-    for stale in (copy, copy + "-wal", copy + "-journal"):
-        Path(stale).unlink(missing_ok=True)
-    uri = _uri(real, "mode=ro&readonly_shm=1")
-    try:
-        with (
-            closing(sqlite3.connect(uri, uri=True, timeout=1, isolation_level=None)) as live,
-            closing(sqlite3.connect(copy)) as target,
-        ):
-            live.backup(target)
-    except sqlite3.OperationalError:
-        return False
-    return True
-
-
-def _recover(copy: str, known: str) -> None:
-    """Play back the journal or the WAL, and leave one plain file."""
-    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        connection.execute("PRAGMA journal_mode=DELETE").fetchall()
-        _read_schema(connection, copy, known)
 
 
 # ---- reading
@@ -227,9 +147,15 @@ def _recover(copy: str, known: str) -> None:
 
 @contextmanager
 def connect(snapshot: Snapshot, *, wait_s: float = 30) -> Iterator[Connection]:
-    """A read-only connection that gives raw values, text that is not UTF-8 as InvalidText."""
-    with _connection(snapshot.read_path, snapshot.path, "mode=ro", wait_s) as connection:
-        yield connection
+    """A read-only connection that gives raw values, text that is not UTF-8 as InvalidText.
+
+    What SQLite has against a statement, then or while its rows are read, is a SourceError.
+    """
+    try:
+        with _connection(snapshot.read_path, snapshot.path, "mode=ro", wait_s) as connection:
+            yield connection
+    except (DBAPIError, sqlite3.Error) as error:
+        raise to_source_error(error, snapshot.path) from error
 
 
 @contextmanager
@@ -251,7 +177,7 @@ def connect_for_check(connection: Connection, *, wait_s: float = 30) -> Iterator
 @contextmanager
 def _connection(read_path: str, known: str, mode: str, wait_s: float) -> Iterator[Connection]:
     def open_file() -> sqlite3.Connection:
-        uri = _uri(read_path, mode)
+        uri = file_uri(read_path, mode)
         raw = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None, check_same_thread=False)
         raw.text_factory = decode_text
         raw.execute("PRAGMA query_only=1")
@@ -283,12 +209,18 @@ def check_unchanged(snapshot: Snapshot) -> None:
 
 
 def is_still_there(snapshot: Snapshot) -> bool:
-    """Whether a run that was cut off can go on with it: its private copy is whole, or the file is unchanged."""
+    """Whether a run that was cut off can go on with it: what it reads is whole, and its source as it was.
+
+    The writers of a WAL file are not asked to stop; only there may a copy be older than its source.
+    """
     try:
         check_unchanged(snapshot)
-    except SourceError:
+        if not snapshot.is_copy:
+            return os.path.realpath(snapshot.path) == snapshot.read_path
+        real = os.path.realpath(snapshot.path)
+        return read_header(real).is_wal or read_state(real).fingerprint() == snapshot.fingerprint
+    except (SourceError, OSError):
         return False
-    return snapshot.is_copy or os.path.realpath(snapshot.path) == snapshot.read_path
 
 
 def keep(snapshot: Snapshot) -> None:

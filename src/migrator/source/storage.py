@@ -170,7 +170,7 @@ def _head(path: str, size: int) -> bytes:
 
 def copy_files(path: str, copy: str) -> None:
     """The database, then its neighbours: in this order a WAL holds all that the main file lacks."""
-    _copy_main(path, copy)
+    copy_main(path, copy)
     for source, target in zip(neighbours(path), neighbours(copy), strict=True):
         try:
             shutil.copyfile(source, target)
@@ -179,7 +179,8 @@ def copy_files(path: str, copy: str) -> None:
                 os.unlink(target)  # left by an earlier attempt
 
 
-def _copy_main(path: str, copy: str) -> None:
+def copy_main(path: str, copy: str) -> None:
+    """The database alone: all there is as long as a lock keeps its writers waiting."""
     with open(copy, "wb") as file:
         offset = 0
         while block := _open_files.read(path, _COPY_BYTES, offset):

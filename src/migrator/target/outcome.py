@@ -6,11 +6,13 @@ written + skipped + failed + unsent equals what was put.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from migrator.errors import StoppedError
 from migrator.mapping.model import Attributes
+from migrator.target.timeline import Step, Timeline
 from migrator.target.wire import Batch
 
 #: Latencies kept for the quantiles of a report.
@@ -38,20 +40,24 @@ class WriteResult:
     unsent: int = 0
     write_units: float = 0.0
     bytes: int = 0  #: of the written items, by DynamoDB's size rules
+    index_entries: int = 0  #: with index_bytes, of what a dry run would write: for its forecast
+    index_bytes: int = 0
     requests_sent: int = 0
     retried: int = 0  #: requests that carried something a second time
     throttled: int = 0
     unprocessed_items: int = 0
     latencies_ms: list[float] = field(default_factory=list)  #: a sample, of at most LATENCIES_KEPT
+    timeline: Timeline = field(default_factory=Timeline)
     stopped: StoppedError | None = None
 
 
 class Tally:
     """Adds up a WriteResult."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], wall_clock: Callable[[], float] = time.time) -> None:
         self.result = WriteResult()
         self._clock = clock
+        self._wall_clock = wall_clock
         self._answers = 0
         # Sampling decides about figures only, so it may as well be repeatable.
         self._random = random.Random(0)
@@ -64,16 +70,19 @@ class Tally:
     def answer(self, latency_ms: float, write_units: float, unprocessed: int) -> None:
         self.result.write_units += write_units
         self.result.unprocessed_items += unprocessed
+        self._note(Step(write_units=write_units, throttled=int(unprocessed > 0)))
         self._sample(latency_ms)
 
     def throttled(self) -> None:
         self.result.throttled += 1
+        self._note(Step(throttled=1))
 
     def written(self, batch: Batch) -> None:
         if batch.items:
             self.result.written += len(batch)
             self.result.bytes += batch.size_bytes
             self.last_progress = self._clock()
+            self._note(Step(items=len(batch)))
 
     def skipped(self, batch: Batch) -> None:
         if batch.items:
@@ -89,6 +98,9 @@ class Tally:
     def stop(self, error: StoppedError) -> None:
         """The first reason is the one that is told."""
         self.result.stopped = self.result.stopped or error
+
+    def _note(self, step: Step) -> None:
+        self.result.timeline.add(self._wall_clock(), step)
 
     def _sample(self, latency_ms: float) -> None:
         """Reservoir sampling (Vitter's algorithm R): each answer is kept with equal chance."""

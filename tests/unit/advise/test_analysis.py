@@ -13,8 +13,13 @@ from typing import Any
 import pytest
 
 from migrator.advise.analysis import analyze, to_json, to_text
+from migrator.advise.formats import FORMATS
 from migrator.advise.shown import width_of
 from migrator.errors import SourceError
+from migrator.source.profile import SAMPLE_ABOVE_ROWS
+from migrator.source.profile_sketch import ERROR
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 SHOP = (
     "CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT NOT NULL, parent REFERENCES customer)",
@@ -50,6 +55,12 @@ def table(analysis: dict[str, Any], name: str) -> dict[str, Any]:
 
 def column(path: Path, values: str) -> dict[str, Any]:
     return found(make(path, "CREATE TABLE t (a)", f"INSERT INTO t VALUES {values}"))["tables"][0]["columns"][0]
+
+
+def block(path: Path, name: str, **options: Any) -> list[str]:
+    """What the text says of one table."""
+    paragraphs = (part.splitlines() for part in to_text(analyze(path, **options)).split("\n\n"))
+    return next(lines for lines in paragraphs if lines[0].startswith(f"{name}  —  "))
 
 
 @pytest.fixture
@@ -88,10 +99,16 @@ def test_columns_carry_what_they_declare_and_what_they_hold(shop: dict[str, Any]
         "storage_classes": {"TEXT": 1, "BLOB": 1, "NULL": 1},
         "nulls": 1,
         "distinct": 2,
+        "distinct_error": 0.0,
         "min": "x",
         "max": {"hex": "00ff", "bytes": 2},
         "longest_bytes": 2,
         "invalid_utf8": 0,
+        "with_nul": 0,
+        "empty": 0,
+        "common": [],
+        "formats": {},
+        "skew": {"biggest_share": 0.5, "effective_values": 2.0},
         "error": None,
     }
 
@@ -219,12 +236,36 @@ def test_a_block_shows_each_column_in_line(tmp_path: Path) -> None:
     path = make(
         tmp_path / "x.sqlite", "CREATE TABLE t (id INTEGER PRIMARY KEY, n)", "INSERT INTO t VALUES (1, 'a'), (2, 5)"
     )
-    assert to_text(analyze(path)).split("\n\n")[-1].splitlines() == [
+    assert block(path, "t") == [
         "t  —  table, 2 rows",
         "  column  declared as  holds              distinct  longest  from … to",
         "  id      INTEGER PK   INTEGER                   2           1 … 2",
         '  n                    1 INTEGER, 1 TEXT         2      1 B  5 … "a"',
+        "  as items: 6 bytes in the mean, 99 of 100 up to 7, the largest 7 (id 2)",
     ]
+
+
+def test_a_block_says_what_most_values_look_like(tmp_path: Path) -> None:
+    path = make(
+        tmp_path / "x.sqlite",
+        "CREATE TABLE t (a, b, c)",
+        "INSERT INTO t VALUES ('2024-01-31', '007', 'x'), ('2024-02-29', 'x', 'y'), (NULL, '08', '2024-01-31')",
+    )
+    heading, *columns = block(path, "t")[1:5]
+    assert [line[heading.index("looks like") :].split("  ")[0] for line in columns] == [
+        "ISO dates",
+        "66 % digits with zeros in front",
+        "",
+    ]
+
+
+def test_a_sampled_table_says_so(tmp_path: Path) -> None:
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= {SAMPLE_ABOVE_ROWS})"
+    path = make(tmp_path / "x.sqlite", "CREATE TABLE t (a)", f"{numbers} INSERT INTO t SELECT i FROM n")
+    *_, words = block(path, "t")
+    assert words.startswith("  formats are those of a sample of ")
+    assert words.endswith(" rows, and distinct values with ~ are within 3.1%; --exact looks at all")
+    assert not any("sample" in line for line in block(path, "t", exact=True))
 
 
 def test_text_has_no_long_lines_and_no_control_characters(tmp_path: Path) -> None:
@@ -252,6 +293,21 @@ def test_numbers_are_shown_whole(tmp_path: Path) -> None:
 def test_a_table_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     path = make(tmp_path / "x.sqlite", "CREATE TABLE u (a)", "CREATE VIEW v AS SELECT * FROM u", "DROP TABLE u")
     assert "cannot be read: no such table: main.u" in to_text(analyze(path))
+
+
+# ---- what the page and the help promise
+
+
+@pytest.mark.parametrize("page", ["analyze.md", "cli.md"])
+def test_the_pages_name_the_limit_above_which_tables_are_sampled(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert f"more than {SAMPLE_ABOVE_ROWS:,} rows" in " ".join(text.split())
+
+
+def test_the_page_names_the_error_of_an_estimate_and_every_format() -> None:
+    text = (DOCS / "analyze.md").read_text(encoding="utf-8")
+    assert f"{ERROR:.1%}".replace("%", " %") in text
+    assert [name for name in FORMATS if f"`{name}`" not in text] == []
 
 
 # ---- files of other people

@@ -301,7 +301,9 @@ def test_a_letter_that_the_terminal_lacks_is_escaped() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_unwinds_the_command(number: signal.Signals, code: int) -> None:
     program = (
-        "import time\n"
+        "import signal, time\n"
+        # A shell's background job begins with SIGINT ignored, and so would whatever the tests start.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import click\n"
         "from migrator.cli import app as front\n"
         "@front.app.command('wait')\n"
@@ -346,3 +348,33 @@ def test_analyze_of_what_is_no_database_exits_3(
 def test_analyze_of_a_folder_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["analyze", str(tmp_path)]) == 3
     assert str(tmp_path) in capsys.readouterr().err
+
+
+# ---- pages and prices
+
+
+def test_a_page_is_missed_before_the_work_and_not_after(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is not even looked for."""
+    for package in ("jinja2", "markupsafe", "py_mini_racer"):
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "migrator.advise.page_analysis", raising=False)
+    assert run_command(["analyze", "missing.sqlite", "--format", "html"]) == 2
+    assert 'pip install "migrator[html]"' in capsys.readouterr().err
+
+
+def test_no_values_without_a_page_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["run", "missing.yaml", "--no-values"]) == 2
+    assert "needs --html FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["analyze", "missing.sqlite"], ["run", "missing.yaml"]])
+def test_prices_can_be_named_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]
+) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text("{}")
+    monkeypatch.setenv("MIGRATOR_PRICES", str(prices))
+    assert run_command(command) == 2
+    assert f"{prices}: is no prices file" in capsys.readouterr().err

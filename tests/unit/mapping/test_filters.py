@@ -36,8 +36,8 @@ def code_of(value, *calls):
     return caught.value.code
 
 
-def test_the_table_holds_the_contracts_filters():
-    assert list(FILTERS) == CONTRACT.split()
+def test_the_table_holds_the_contracts_filters_and_what_suggest_needs():
+    assert list(FILTERS) == [*CONTRACT.split(), "storable", "token"]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,19 @@ def test_the_table_holds_the_contracts_filters():
         (7, ("shard", 1), 0),
         ("python.org", ("uuid5", "dns"), "886313e1-3b8a-5372-9b90-0c9aee199e5d"),
         ("x", ("uuid5", str(uuid.NAMESPACE_OID)), str(uuid.uuid5(uuid.NAMESPACE_OID, "x"))),
+        (5, ("storable",), 5),
+        (float("-inf"), ("storable",), "-inf"),
+        (1.7976931348623157e308, ("storable",), "1.7976931348623157e+308"),
+        (5e-324, ("storable",), "5e-324"),
+        (INVALID, ("storable",), b"\xff"),
+        ("", ("storable",), ""),
+        ("", ("token",), ""),
+        ("%n1", ("token",), "%25n1"),
+        (-0.0, ("token",), "%n0"),
+        (2.0**63, ("token",), "%n9223372036854775808"),
+        (float("inf"), ("token",), "%ninf"),
+        (INVALID, ("token",), "%uff"),
+        (b"\xff", ("token",), "%xff"),
         ("abc", ("python:builtins.len",), 3),
         ("a-b", ("python:posixpath.split",), ["", "a-b"]),
         ("ba", ("python:builtins.frozenset",), TypedSet("SS", ("a", "b"))),
@@ -219,6 +232,19 @@ def test_a_shard_is_the_hash_modulo_n(text, count):
 def test_a_blob_survives_hex_and_base64(content):
     assert through(content, ("hex",), ("hex",)) == content
     assert through(content, ("base64",), ("base64",)) == content
+
+
+SQLITE_VALUES = st.one_of(
+    st.text("#%n1x", max_size=3), st.binary(max_size=2), st.integers(0, 3), st.sampled_from([0.0, 0.5])
+)
+
+
+@given(st.lists(SQLITE_VALUES, min_size=2, max_size=2), st.lists(SQLITE_VALUES, min_size=2, max_size=2))
+def test_keys_of_tokens_meet_only_where_the_values_are_equal(one, other):
+    def key(values):
+        return "#".join(through(value, ("token",)) for value in values)
+
+    assert (key(one) == key(other)) == (one == other)
 
 
 @pytest.mark.parametrize("name", FILTERS)

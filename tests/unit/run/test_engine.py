@@ -220,15 +220,28 @@ def test_a_moment_means_the_same_when_the_table_is_verified_later(shop: Shop, mo
     assert verify_plan(plan).exit_code == 0
 
 
-def test_a_source_that_changes_during_the_run_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.source(PEOPLE)
+def change_the_source_before_writing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare: Callable[..., None] = engine.prepare_tables
 
     def meanwhile(*args: Any, **more: Any) -> None:
+        (shop.folder / "shop.sqlite").chmod(0o644)
         shop.source("UPDATE people SET name = 'changed'")
         prepare(*args, **more)
 
     monkeypatch.setattr(engine, "prepare_tables", meanwhile)
+
+
+def test_a_run_does_not_see_what_is_written_meanwhile(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.source(PEOPLE)
+    change_the_source_before_writing(shop, monkeypatch)
+    assert run_plan(shop.plan(BY_CODE)).exit_code == 0
+    assert "changed" not in {item["name"] for item in shop.items().values()}
+
+
+def test_a_source_that_nobody_may_write_is_refused_when_it_changes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.source(PEOPLE)
+    (shop.folder / "shop.sqlite").chmod(0o444)
+    change_the_source_before_writing(shop, monkeypatch)
     report = run_plan(shop.plan(BY_CODE))
     assert report.error is not None
     assert (report.exit_code, report.status, report.error.code) == (3, "failed", "source_changed")
@@ -245,7 +258,7 @@ def test_the_report_has_the_keys_of_its_contract_and_is_kept(shop: Shop) -> None
     assert json.loads((shop.folder / "state/shop/runs" / report.run_id / "report.json").read_text()) == document
     assert " ".join(document) == (
         "run_id version plan status exit_code dry_run resumed started_at finished_at duration_s"
-        " source target entities totals requests rejects failed error"
+        " source target entities totals requests rejects failed error timeline"
     )
     assert [set(file) for file in document["source"]] == [{"path", "snapshot"}]
     assert document["target"] == {"region": "us-east-1", "endpoint_url": shop.url, "tables": [shop.table]}

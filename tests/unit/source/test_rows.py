@@ -70,6 +70,14 @@ def test_a_table_without_rowid_is_walked_by_its_composite_key():
     assert rows[3].key == (InvalidText(b"\xff"), b"\x00")
 
 
+def test_a_tables_name_may_hold_braces():
+    odd = relation("${HOME} {}", "id", rowid="id")
+    with database(
+        'CREATE TABLE "${HOME} {}" (id INTEGER PRIMARY KEY); INSERT INTO "${HOME} {}" VALUES (1),(2),(3)'
+    ) as connection:
+        assert len(read_all(connection, Read(odd, ("id",)), rows=1)) == 3
+
+
 def test_an_empty_table_has_one_range_and_no_rows():
     with database("CREATE TABLE users (id INTEGER PRIMARY KEY, name)") as connection:
         assert list(iter_ranges(connection, USERS, 10)) == [Range()]

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from migrator.source.snapshot import (
     to_source_error,
 )
 from migrator.source.text import InvalidText
+from writers import SPILL, beside, leave_behind, other_process
 
 
 def make(path: Path, *statements: str) -> Path:
@@ -43,40 +44,14 @@ def rows(snapshot: Snapshot) -> list[object]:
         return [row[0] for row in connection.exec_driver_sql("SELECT x FROM t ORDER BY x")]
 
 
-def beside(path: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Everything in the folder: what an untouched folder keeps."""
-    return {p.name: (p.stat().st_mtime_ns, p.stat().st_ino, p.read_bytes()) for p in path.parent.iterdir()}
-
-
-@contextmanager
-def other_process(path: Path, script: str):
-    """Run a script on the file in another process until it prints a line; `stdin` ends it."""
-    head = f"import os, sqlite3, sys\nc = sqlite3.connect({str(path)!r}, isolation_level=None)\n"
-    command = [sys.executable, "-c", f"{head}{script}\nprint('ready', flush=True)\nsys.stdin.read()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def leave_behind(path: Path, script: str) -> None:
-    """The same, but the process is killed: its -wal or hot journal stays."""
-    with other_process(path, script):
-        pass
-
-
 WAL = (
     "c.execute('PRAGMA journal_mode=WAL')\nc.execute('CREATE TABLE t (x)')\nc.execute('INSERT INTO t VALUES (1), (2)')"
 )
-# A tiny cache makes SQLite write uncommitted pages into the file before the process is killed.
 HOT = (
     "c.execute('CREATE TABLE t (x, pad)')\n"
     "c.execute('WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200)"
     " INSERT INTO t SELECT i, zeroblob(900) FROM n')\n"
-    "c.execute('PRAGMA cache_size=2')\nc.execute('BEGIN')\nc.execute('UPDATE t SET x=-x, pad=randomblob(900)')"
+    f"{SPILL}c.execute('BEGIN')\nc.execute('UPDATE t SET x=-x, pad=randomblob(900)')"
 )
 
 
@@ -318,6 +293,28 @@ def test_a_wal_file_behind_a_symbolic_link_keeps_its_wal(tmp_path: Path) -> None
     release(snapshot)
 
 
+def test_a_plain_file_is_copied_for_a_reader_that_outlives_writers(tmp_path: Path) -> None:
+    path = shop(tmp_path / "x.sqlite")
+    snapshot = take_snapshot(path, tmp_path / "scratch", outlives_writers=True)
+    with connect(snapshot) as connection:
+        reading = connection.exec_driver_sql("SELECT x FROM t ORDER BY x")
+        make(path, "PRAGMA busy_timeout=0", "DELETE FROM t")
+        assert [row[0] for row in reading] == [1, 2]
+    check_unchanged(snapshot)
+
+
+def test_an_unfinished_transaction_is_not_in_the_copy_of_a_plain_file(tmp_path: Path) -> None:
+    path = shop(tmp_path / "x.sqlite")
+    with other_process(path, "c.execute('BEGIN'); c.execute('INSERT INTO t VALUES (3)')"):
+        assert rows(take_snapshot(path, tmp_path / "scratch", outlives_writers=True)) == [1, 2]
+
+
+def test_a_file_that_nobody_may_write_is_read_where_it_is(tmp_path: Path) -> None:
+    path = shop(tmp_path / "x.sqlite")
+    path.chmod(0o444)
+    assert not take_snapshot(path, tmp_path / "scratch", outlives_writers=True).is_copy
+
+
 # ---- the same file later
 
 
@@ -445,12 +442,28 @@ def test_a_link_that_points_elsewhere_is_another_file(tmp_path: Path) -> None:
     assert not is_still_there(snapshot)
 
 
-def test_a_private_copy_is_still_there_whatever_becomes_of_the_file(tmp_path: Path) -> None:
+def test_a_copy_of_a_wal_file_is_still_there_while_its_writers_go_on(tmp_path: Path) -> None:
     path = make(tmp_path / "x.sqlite", "PRAGMA journal_mode=WAL", "CREATE TABLE t (x)", "INSERT INTO t VALUES (1)")
     snapshot = take_snapshot(path, tmp_path / "kept")
     keep(snapshot)
-    path.unlink()
+    make(path, "INSERT INTO t VALUES (2)")
     assert is_still_there(snapshot)
     assert rows(snapshot) == [1]
-    make(Path(snapshot.read_path), "INSERT INTO t VALUES (2)")
+    make(Path(snapshot.read_path), "INSERT INTO t VALUES (3)")
+    assert not is_still_there(snapshot)
+
+
+def test_a_copy_of_any_other_file_is_of_use_only_while_the_file_is_as_it_was(tmp_path: Path) -> None:
+    path = shop(tmp_path / "x.sqlite")
+    snapshot = take_snapshot(path, tmp_path / "kept", outlives_writers=True)
+    assert snapshot.is_copy
+    assert is_still_there(snapshot)
+    make(path, "VACUUM")
+    assert not is_still_there(snapshot)
+
+
+def test_a_copy_whose_file_is_gone_is_of_no_use(tmp_path: Path) -> None:
+    path = shop(tmp_path / "x.sqlite")
+    snapshot = take_snapshot(path, tmp_path / "kept", outlives_writers=True)
+    path.unlink()
     assert not is_still_there(snapshot)

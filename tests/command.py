@@ -1,0 +1,80 @@
+"""The real command in a process of its own, and what it left in the table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+#: Reruns of the slowest command here, on a slow machine.
+COMMAND_TIMEOUT_S = 240
+
+Items = dict[tuple[str, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    exit_code: int
+    stdout: str
+    stderr: str
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def entity(self, name: str) -> dict[str, Any]:
+        return next(entity for entity in self.report["entities"] if entity["entity"] == name)
+
+
+@dataclass(frozen=True)
+class Migrator:
+    """`python -m migrator` against one endpoint; `prefix` stands before it, as in `setpriv … python -m migrator`."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    prefix: Sequence[str] = ()
+
+    def __call__(self, command: str, plan: Path, *options: str) -> Outcome:
+        report = self.folder / "report.json"
+        report.unlink(missing_ok=True)
+        extra = ("--report", str(report)) if command in ("run", "verify") else ()
+        with self.start(*command.split(), str(plan), *options, *extra) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=COMMAND_TIMEOUT_S)
+            finally:
+                process.kill()
+        found = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
+        return Outcome(process.returncode, stdout, stderr, found)
+
+    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+        """Begin the command; `more` is for Popen."""
+        return subprocess.Popen(
+            [*self.prefix, sys.executable, "-m", "migrator", *arguments],
+            cwd=self.folder,
+            env=dict(self.environment),
+            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more,
+        )
+
+
+def through(door: Any, folder: Path, environment: Mapping[str, str]) -> Migrator:
+    """Pointed at the strict door by the usual AWS settings."""
+    return Migrator(folder, {**environment, "AWS_ENDPOINT_URL_DYNAMODB": door.url})
+
+
+def environment(home: Path) -> dict[str, str]:
+    inherited = ("PATH", "XDG_RUNTIME_DIR", *(name for name in os.environ if name.startswith("AWS_")))
+    own = {"HOME": str(home), "PYTHONPATH": str(ROOT / "src"), "ENVIRONMENT": "e2e"}
+    return {name: os.environ[name] for name in inherited} | own
+
+
+def scan(client: Any, table: str) -> Items:
+    """All items of a table, by the values of its key, as in ("USER#1", "PROFILE") or ("7",)."""
+    schema = client.describe_table(TableName=table)["Table"]["KeySchema"]
+    names = [element["AttributeName"] for element in schema]
+    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    items = (item for page in pages for item in page["Items"])
+    return {tuple(value for name in names for value in item[name].values()): item for item in items}
