@@ -164,7 +164,7 @@ def test_a_duplicate_stays_rejected_while_the_first_row_holds_the_key(shop: Shop
     retry = retry_plan(plan)
     assert outcome(retry) == (5, 0, 0, 5)
     assert shop.items() == before
-    assert '"c1"' in lines(run.rejects)[0]["detail"]
+    assert any('"c1"' in line["detail"] for line in lines(run.rejects))  # segments end in any order
 
 
 def test_a_duplicate_passes_once_the_first_row_is_gone(shop: Shop) -> None:
