@@ -251,11 +251,6 @@ DOCUMENTS = {
         "mapping.yaml: entities.Order.key.SK: is empty: to YAML, # begins a comment and {} a map\n"
         '  quote a template, as in "#META"\n',
     ),
-    "rollback": (
-        ("plan.yaml", "settings: {", "settings: {rollback: true, "),
-        "plan.yaml: settings.rollback: rollback is not available in this version\n"
-        "  leave it out, or take a backup: backup: true\n",
-    ),
 }
 
 

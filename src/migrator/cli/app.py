@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 import migrator
-from migrator.cli import commands, files, suggest, tables
+from migrator.cli import commands, files, rollback, runs, suggest, tables
 from migrator.cli.logs import configure, log_options
 from migrator.cli.outcome import exit_code_of
 from migrator.cli.streams import prepare_streams
@@ -48,6 +48,9 @@ for command in (
     commands.check,
     commands.run,
     commands.verify,
+    runs.retry,
+    rollback.rollback,
+    runs.runs,
     tables.table,
     files.dump,
     commands.local,

@@ -61,7 +61,7 @@ def _write_key(
     identity, forms = _KEYS[key.type](level, slot, template)
     code.choice(forms, partial(code.line, "raise Odd") if required else slot.absent)
     if key.type != "N":
-        code.odd_if(f"len({slot.value}) > {_most_bytes(key, limit)}")
+        code.odd_if(f"len({slot.value}) > {most_bytes(key, limit)}")
     pieces.add(slot)
     return identity
 
@@ -116,11 +116,11 @@ _KEYS: Mapping[str, Callable[[Level, Slot, Template], tuple[str, Forms]]] = {
 
 def _write_fitting(slot: Slot, key: KeyAttribute, limit: int) -> None:
     """An attribute that an index has for a key, though no template gives it: its value decides about its type."""
-    fits = "" if key.type == "N" else f" and 2 < len({slot.value}) <= {_most_bytes(key, limit)}"
+    fits = "" if key.type == "N" else f" and 2 < len({slot.value}) <= {most_bytes(key, limit)}"
     slot.code.odd_if(f"{slot.head} and not ({slot.head} == {slot.heads(key.type)}{fits})")
 
 
-def _most_bytes(key: KeyAttribute, limit: int) -> int:
+def most_bytes(key: KeyAttribute, limit: int) -> int:
     """On the wire a key of so many bytes is surely within its limit; a longer one may be."""
     return 2 + (limit if key.type == "S" else limit // 3 * 4)
 

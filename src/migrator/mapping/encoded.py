@@ -25,7 +25,7 @@ class EncodedItem(NamedTuple):
     """One item, ready to be sent."""
 
     wire: bytes  #: DynamoDB JSON, {"PK":{"S":"a"},…}: goes into a request's body as it is
-    identity: Hashable  #: as `identity` gives it
+    identity: Hashable  #: as `identity` gives it; None where no two items have one key and nobody asked for it
     size_bytes: int  #: by DynamoDB's own size rules
     write_units: int
 
@@ -45,6 +45,11 @@ class EncodedRow(NamedTuple):
 
     items: tuple[tuple[int, EncodedItem], ...]
     warnings: int = 0
+
+
+def identity_of(item: EncodedItem, table: TableDefinition) -> Hashable:
+    """The item's identity, also of one that was encoded without."""
+    return identity(item.attributes, table) if item.identity is None else item.identity
 
 
 def encode_item(item: Item, table: TableDefinition) -> EncodedItem:

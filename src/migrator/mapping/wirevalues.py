@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -150,10 +149,11 @@ def bytes_of(value: FilteredValue) -> bytes | None:
 
 def any_value(value: FilteredValue, hint: str, name: str, depth: int) -> WireValue:
     """Any value but NULL. `depth` counts the maps and lists around it. Raises RowRejected."""
-    # What this refuses may be text by the hint, or a value that no JSON has: the plain way knows.
-    with suppress(RowRejected, Odd):
+    try:
         return _document(parse_json(value) if hint == "json" and isinstance(value, str) else value, depth)
-    attribute = to_attribute_value(value, hint)
+    except (RowRejected, Odd):
+        # It may be text by the hint, or a value that no JSON has: the plain way knows.
+        attribute = to_attribute_value(value, hint)
     assert attribute is not None
     check_value(attribute, name, depth)
     return wire_value(attribute)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -139,6 +139,7 @@ def _bind_entity(
     )
     names = [key.name for key in mapping.table.key_attributes]
     keys = tuple(tuple(dict(item.key)[name] for name in names) for item in entity.items)
+    proved = len(sources) == 1 and _proved(units[0], keys, sources[0].schema)
     return BoundEntity(
         number=number,
         name=entity.name,
@@ -146,8 +147,8 @@ def _bind_entity(
         table=mapping.table,
         source_name=units[0].source_name,
         keys=keys,
-        units=units,
-        proved=len(sources) == 1 and _proved(units[0], keys, sources[0].schema),
+        units=tuple(replace(unit, proved=proved) for unit in units),
+        proved=proved,
         patterns=sources[0].patterns[entity.name],
     )
 

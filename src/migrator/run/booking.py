@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 
-from migrator.run.rejects import FailedLine
 from migrator.run.report import EntityResult, Requests
 from migrator.run.segment import SegmentResult
 from migrator.target.outcome import LATENCIES_KEPT, WriteResult
@@ -72,9 +71,3 @@ def thinned(latencies_ms: Sequence[float], most: int) -> Sequence[float]:
     while len(latencies_ms) > most:
         latencies_ms = sorted(latencies_ms)[::2]
     return latencies_ms
-
-
-def iter_failed_lines(entity: EntityResult, write: WriteResult) -> Iterator[FailedLine]:
-    """The failed items of a segment as lines of the failed file."""
-    for failed in write.failed:
-        yield FailedLine(entity.entity, entity.table, failed.key, failed.attributes, failed.code, failed.message)

@@ -26,7 +26,7 @@ from migrator.source.text import SqliteValue
 #: Latencies kept for the quantiles of the whole run's report: each commit writes them.
 _LATENCIES = 256
 
-Ending = Literal["finished", "abandoned"]
+Ending = Literal["finished", "abandoned", "rolled_back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,29 @@ class Checkpoint:
         """The run that was cut off, if there is one: a plan has no two."""
         with state_errors(self.path):
             row = self._connection.execute("SELECT * FROM runs WHERE status = 'unfinished'").fetchone()
+            return _saved_run(row) if row else None
+
+    def find(self, run_id: str) -> tuple[str, SavedRun] | None:
+        """A run of this plan and its status: `unfinished`, or how it ended."""
+        with state_errors(self.path):
+            row = self._connection.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+            return (row["status"], _saved_run(row)) if row else None
+
+    def statuses(self) -> dict[str, str]:
+        """The statuses of the runs that are known."""
+        with state_errors(self.path):
+            return dict(self._connection.execute("SELECT run_id, status FROM runs").fetchall())
+
+    def run_ids(self) -> list[str]:
+        """The runs that are known, in the order in which they began."""
+        with state_errors(self.path):
+            return [run_id for (run_id,) in self._connection.execute("SELECT run_id FROM runs ORDER BY rowid")]
+
+    def last_standing(self, target: str) -> SavedRun | None:
+        """The last run against this target that was not rolled back."""
+        with state_errors(self.path):
+            query = "SELECT * FROM runs WHERE target = ? AND status <> 'rolled_back' ORDER BY rowid DESC"
+            row = self._connection.execute(query, (target,)).fetchone()
             return _saved_run(row) if row else None
 
     def segments(self, run_id: str) -> dict[int, Done]:

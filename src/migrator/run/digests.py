@@ -92,6 +92,11 @@ class DigestStore:
         with disk_errors(self.path):
             self.connection.execute("CREATE INDEX IF NOT EXISTS items_key ON items (tbl, key)")
 
+    def iter_items(self) -> Iterator[tuple[int, str, bytes]]:
+        """Table number, key text and digest of each item, table by table."""
+        with disk_errors(self.path):
+            yield from self.connection.execute("SELECT tbl, key, digest FROM items ORDER BY tbl, rowid")
+
     def counts(self) -> dict[int, int]:
         """Items of each entity."""
         with disk_errors(self.path):

@@ -9,27 +9,28 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from migrator.errors import InterruptedRun, MigratorError, StoppedError
+from migrator.errors import MigratorError, StoppedError
 from migrator.run.accounts import Accounts
 from migrator.run.collisions import Loser, Losers
+from migrator.run.ending import report_of, stopped_by
 from migrator.run.forecast import forecast_run
-from migrator.run.history import RunFolder, endpoint_of_environment, remember_start
+from migrator.run.history import RunFolder, remember_start
 from migrator.run.lifetime import Lifetime
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
+from migrator.run.outset import set_paces, write_options
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.proof import proof
 from migrator.run.recorder import Recorder
 from migrator.run.rejects import FailedFile, RejectFile
-from migrator.run.report import RunError, RunReport, check_accounts
+from migrator.run.report import RunReport, check_accounts
 from migrator.run.resume import require_same_target, rest_of
 from migrator.run.segment import Segment, SegmentResult
 from migrator.run.tables import back_up, prepare_tables
@@ -37,11 +38,8 @@ from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
 from migrator.run.workers import Workers, working
 from migrator.run.writing import WriteOptions, write_segment
-from migrator.target.backoff import RetryPolicy
-from migrator.target.endpoint import resolve_endpoint
-from migrator.target.governor import governors, write_capacity
+from migrator.target.governor import governors
 from migrator.target.prices import Prices
-from migrator.target.tablefound import describe
 
 #: Items of each entity that `verify: sample` compares.
 VERIFY_SAMPLE = 1_000
@@ -118,26 +116,25 @@ class _Run:
             self._life.end(report)
 
     def report_of(self, execute: Callable[[], None]) -> RunReport:
-        try:
-            execute()
-        except MigratorError as error:
-            if error.exit_code == 2:
-                raise
-            self._error = error
-        except BrokenExecutor as error:
-            self._error = StoppedError(
-                f"a worker process died: {error}\n"
-                "  It may have been killed for its memory: lower settings.parallelism, and run again.",
-                code="worker_died",
-                retryable=True,
-            )
-        if self._stop.signal_number:
-            self._error = InterruptedRun(self._stop.signal_number)
-        if self._error:
-            log.debug("the run has stopped", exc_info=self._error)
-        report = self._report()
+        self._error = stopped_by(execute, self._stop) or self._error
+        report = report_of(
+            self._plan,
+            self.folder,
+            self._opened,
+            self._error,
+            started_at=self._life.started,
+            duration_s=self._life.worked_s,
+            entities=tuple(self._accounts.entities.values()),
+            requests=self._accounts.requests,
+            dry_run=self._dry,
+            resumed=self._life.saved is not None,
+            timeline=self._accounts.timeline,
+            verification=self._verification,
+        )
         check_accounts(report)
-        return report
+        if not self._dry or report.error:
+            return report
+        return replace(report, forecast=forecast_run(self._plan, report.entities, report.region, self._prices))
 
     def execute(self, held: ExitStack, names: Sequence[str], *, restart: bool) -> None:
         """`held` keeps the lock and the checkpoint until the report is on disk."""
@@ -188,8 +185,15 @@ class _Run:
     def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
         if not self._dry:
             remember_start(self._plan, self.folder)
-            self._set_paces(opened)
-        options = self._options(opened)
+            set_paces(opened, self._workers.governors)
+        # A dry run records nothing, so it needs no parts.
+        options = write_options(
+            opened,
+            dry_run=self._dry,
+            resumed=self._life.saved is not None,
+            in_parts=not self._dry,
+            undo=self.folder.undo if self._plan.settings.rollback and not self._dry else None,
+        )
 
         def task(segment: Segment) -> _Task:
             lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
@@ -218,23 +222,6 @@ class _Run:
             if rest := rest_of(segment, self._life.done.get(segment.number)):
                 yield rest
 
-    def _options(self, opened: OpenRun) -> WriteOptions:
-        settings, target = self._plan.settings, self._plan.target
-        return WriteOptions(
-            target=target,
-            endpoint=None if self._dry else resolve_endpoint(target, opened.client()),
-            on_existing=settings.on_existing,
-            batch_size=settings.batch_size,
-            policy=RetryPolicy(settings.max_attempts, settings.give_up_after_s),
-            resumed=self._life.saved is not None,
-        )
-
-    def _set_paces(self, opened: OpenRun) -> None:
-        """Each table begins at what it says that it takes."""
-        for table in opened.tables.values():
-            description = describe(opened.client(), table.name) or {}
-            self._workers.governors[table.name].begin_at(write_capacity(description))
-
     def _settle(self, recorder: Recorder, results: Sequence[SegmentResult]) -> None:
         try:
             recorder.take(results)
@@ -246,35 +233,6 @@ class _Run:
         self._error = self._error or next(filter(None, errors), over_limit)
         if self._error is not None:
             self._stop.stop()
-
-    def _report(self) -> RunReport:
-        finished = datetime.now(UTC)
-        opened, target = self._opened, self._plan.target
-        region = opened.client().meta.region_name if opened and opened.has_client else target.region
-        entities = tuple(self._accounts.entities.values())
-        return RunReport(
-            run_id=self.folder.run_id,
-            plan=self._plan.name,
-            started_at=self._life.started,
-            finished_at=finished,
-            duration_s=self._life.worked_s,
-            entities=entities,
-            requests=self._accounts.requests,
-            dry_run=self._dry,
-            resumed=self._life.saved is not None,
-            sources=[(s.path, s.fingerprint) for s in opened.snapshots] if opened else [],
-            region=region,
-            endpoint_url=target.endpoint_url or endpoint_of_environment(),
-            tables=list(dict.fromkeys(mapping.table.name for mapping in self._plan.mappings)),
-            rejects=str(self.folder.rejects),
-            failed=str(self.folder.failed),
-            error=RunError.of(self._error) if self._error else None,
-            timeline=self._accounts.timeline,
-            forecast=forecast_run(self._plan, entities, region, self._prices)
-            if self._dry and not self._error
-            else None,
-            verification=self._verification,
-        )
 
 
 def spread(segments: Sequence[T], places: int = 16) -> Iterator[T]:

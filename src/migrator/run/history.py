@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -45,14 +46,28 @@ class RunFolder:
         return self.path / "failed.jsonl"
 
     @property
+    def undo(self) -> Path:
+        """What the run wrote, and what it replaced: there only with `settings: rollback: true`."""
+        return self.path / "undo"
+
+    @property
+    def rollback_report(self) -> Path:
+        return self.path / "rollback.json"
+
+    @property
+    def left_alone(self) -> Path:
+        """Items of the run that a rollback left alone, since somebody changed them."""
+        return self.path / "rollback.jsonl"
+
+    @property
     def snapshots(self) -> Path:
         """Private copies of the sources, and what is proved of them: there for as long as the run is unfinished."""
         return self.path.parents[1] / _SNAPSHOTS / self.run_id
 
-    def prune(self, keep: int) -> None:
+    def prune(self, keep: int, *, spare: Iterable[str] = ()) -> None:
         """Remove the folders of the oldest runs, all but `keep` (this one is the newest) and an unfinished one."""
         # Ids of one second have no order, so this one is set aside by name.
-        spared = {self.run_id, *_names(self.snapshots.parent)}
+        spared = {self.run_id, *spare, *_names(self.snapshots.parent)}
         others = sorted(_names(self.path.parent) - spared)
         for run_id in others[: max(0, len(others) - max(0, keep - 1))]:
             shutil.rmtree(self.path.with_name(run_id), ignore_errors=True)
@@ -79,6 +94,18 @@ def new_run(plan: Plan) -> RunFolder:
 
 def run_folder(plan: Plan, run_id: str, now_s: int) -> RunFolder:
     return RunFolder(run_id, _folder(plan) / "runs" / run_id, now_s)
+
+
+def run_folders(plan: Plan) -> list[Path]:
+    """The folders of all runs that are kept, newest first."""
+    runs = _folder(plan) / "runs"
+    return sorted((runs / name for name in _names(runs)), key=_age, reverse=True)
+
+
+def _age(folder: Path) -> tuple[str, int]:
+    """Ids of one second have no order, so that the report's time decides between them."""
+    report = folder / "report.json"
+    return folder.name.partition("-")[0], report.stat().st_mtime_ns if report.exists() else 0
 
 
 def state_file(plan: Plan) -> Path:

@@ -17,6 +17,7 @@ from migrator.run.plan import Plan
 from migrator.run.report import Requests, RunReport
 from migrator.run.resume import folder_of, run_to_resume
 from migrator.run.tables import table_states
+from migrator.run.undo import make_folder
 from migrator.source.snapshot import keep
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Lifetime:
         assert self._checkpoint is not None
         for snapshot in opened.snapshots:
             keep(snapshot)
+        if self._plan.settings.rollback:
+            make_folder(self.folder.undo)
         self._checkpoint.begin(
             SavedRun(
                 run_id=self.folder.run_id,

@@ -50,6 +50,22 @@ def lock_path(state_dir: str | Path, plan_name: str) -> Path:
     return Path(state_dir) / f"{quote(plan_name, safe=' ')}.lock"
 
 
+def is_locked(state_dir: str | Path, plan_name: str) -> bool:
+    """Whether a command holds the plan's lock just now. Nothing is created."""
+    try:
+        descriptor = os.open(lock_path(state_dir, plan_name), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # Shared, and let go at once: many may look.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

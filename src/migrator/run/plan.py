@@ -235,12 +235,6 @@ def _backup(node: Node) -> bool | str:
     return name
 
 
-def _rollback(node: Node) -> bool:
-    if node.boolean():
-        node.refuse("rollback is not available in this version", "leave it out, or take a backup: backup: true")
-    return False
-
-
 #: A setting -> where it goes, and how it is read. The last three are of the connection.
 SETTINGS: dict[str, tuple[str, Callable[[Node], Any]]] = {
     "create_table": ("create_table", _choice("if_missing", "never")),
@@ -253,7 +247,7 @@ SETTINGS: dict[str, tuple[str, Callable[[Node], Any]]] = {
     "on_existing": ("on_existing", _choice("replace", "skip", "error")),
     "on_changed": ("on_changed", _choice("refuse", "restart")),
     "backup": ("backup", _backup),
-    "rollback": ("rollback", _rollback),
+    "rollback": ("rollback", Node.boolean),
     "verify": ("verify", _choice("none", "sample", "full")),
     "integrity_check": ("integrity_check", _choice("full", "off")),
     "max_duration": ("max_duration_s", _positive_duration),

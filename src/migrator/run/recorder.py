@@ -6,23 +6,32 @@ In this order, a reject that is counted can be read, and a part that is recorded
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from migrator.run.accounts import Accounts
-from migrator.run.booking import counts_of, iter_failed_lines
+from migrator.run.booking import counts_of
 from migrator.run.checkpoint import Done
-from migrator.run.lifetime import Lifetime
 from migrator.run.rejects import FailedFile, RejectFile
+from migrator.run.report import Requests
 from migrator.run.segment import SegmentResult
+
+
+class Record(Protocol):
+    """What is told of parts of segments that are done, once their dead letters are on disk."""
+
+    def record(
+        self, parts: Iterable[tuple[int, Done]], rejects_bytes: int, failed_bytes: int, sent: Requests
+    ) -> None: ...
 
 
 class Recorder:
     """Takes the results of one pass."""
 
-    def __init__(self, accounts: Accounts, rejects: RejectFile, failed: FailedFile, life: Lifetime) -> None:
+    def __init__(self, accounts: Accounts, rejects: RejectFile, failed: FailedFile, record: Record) -> None:
         self._accounts = accounts
         self._rejects = rejects
         self._failed = failed
-        self._life = life
+        self._record = record
         self._unsettled: list[SegmentResult] = []
 
     def take(self, results: Iterable[SegmentResult]) -> None:
@@ -34,7 +43,7 @@ class Recorder:
             self._book(result)
         if settled:
             parts = [(result.number, _done(result)) for result in settled]
-            self._life.record(parts, self._rejects.size_bytes, self._failed.size_bytes, self._accounts.requests)
+            self._record.record(parts, self._rejects.size_bytes, self._failed.size_bytes, self._accounts.requests)
 
     def close(self) -> None:
         """Count what was left in the middle: this report tells of it, and a resumed run cuts it off."""
@@ -43,7 +52,7 @@ class Recorder:
 
     def _book(self, result: SegmentResult) -> None:
         self._rejects.append(result.rejects)
-        self._failed.append(iter_failed_lines(self._accounts.entities[result.unit_number], result.write))
+        self._failed.append(result.failed)
         self._accounts.book(result)
 
 

@@ -66,9 +66,15 @@ def reject_line(
 
 @dataclass(frozen=True, slots=True)
 class FailedLine:
-    """A valid item that the target refused, or would not take within the attempts; with the service's words."""
+    """A valid item that the target refused, or would not take within the attempts; with the service's words.
+
+    `source`, `file` and `row` are of the row that gave the item, as in a RejectLine; a fixed item has none.
+    """
 
     entity: str
+    source: str | None
+    file: str | None
+    row: dict[str, AttributeValue] | None
     table: str
     key: Attributes
     item: Attributes
@@ -78,6 +84,9 @@ class FailedLine:
     def to_json(self) -> dict[str, Any]:
         return {
             "entity": self.entity,
+            "source": self.source,
+            "file": self.file,
+            "row": self.row,
             "table": self.table,
             "key": attributes_json(self.key),
             "item": attributes_json(self.item),
@@ -179,7 +188,7 @@ def to_line(record: Mapping[str, Any]) -> bytes:
         return json.dumps(record).encode("ascii") + b"\n"
 
 
-class _LineFile:
+class LineFile:
     """A file of JSON lines that is only ever extended.
 
     `keep_bytes` cuts what a run that was cut off wrote after its last checkpoint; None keeps all there is.
@@ -232,11 +241,11 @@ class _LineFile:
         )
 
 
-class RejectFile(_LineFile):
+class RejectFile(LineFile):
     def append(self, lines: Iterable[RejectLine]) -> int:
         return self._append(lines)
 
 
-class FailedFile(_LineFile):
+class FailedFile(LineFile):
     def append(self, lines: Iterable[FailedLine]) -> int:
         return self._append(lines)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator import __version__
 from migrator.errors import MigratorError, StoppedError
+from migrator.run.report_text import number, text_lines
 from migrator.target.forecast import Forecast
 from migrator.target.timeline import Timeline
 from migrator.wholefile import whole_file
@@ -72,8 +73,8 @@ class EntityResult:
             "failed": self.failed,
             "warnings": self.warnings,
             "bytes": self.bytes,
-            "write_units": _number(self.write_units),
-            "duration_s": _number(self.duration_s),
+            "write_units": number(self.write_units),
+            "duration_s": number(self.duration_s),
         }
 
 
@@ -107,7 +108,7 @@ def latency_summary(latencies_ms: Sequence[float]) -> dict[str, float | None]:
         return {"mean": None, "p50": None, "p99": None}
     ordered = sorted(latencies_ms)
     rank = {p: ordered[max(0, math.ceil(len(ordered) * p / 100) - 1)] for p in (50, 99)}
-    return {"mean": _number(sum(ordered) / len(ordered)), "p50": _number(rank[50]), "p99": _number(rank[99])}
+    return {"mean": number(sum(ordered) / len(ordered)), "p50": number(rank[50]), "p99": number(rank[99])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,28 @@ class RunError:
 
 
 @dataclass(frozen=True, slots=True)
+class Retried:
+    """What a retry made of the dead letters of a run: rejected rows, rows of failed items, and failed fixed items."""
+
+    run_id: str | None  #: the run's; None where there is none
+    sought: int = 0
+    closed: int = 0
+    gone: int = 0  #: closed because the source has no such row any more
+    left: int = 0  #: lines in the run's files now
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "sought": self.sought,
+            "closed": self.closed,
+            "gone": self.gone,
+            "left": self.left,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
-    """A whole run, its earlier parts included."""
+    """A whole run, its earlier parts included; or a retry of what one left."""
 
     run_id: str
     plan: str
@@ -150,6 +171,7 @@ class RunReport:
     verification: VerifyReport | None = None  #: of the verification after the run, where the plan asks for one
     timeline: Timeline = field(default_factory=Timeline)
     forecast: Forecast | None = None  #: of a dry run: what the run would take and cost
+    retry: Retried | None = None  #: of a retry
     version: str = __version__
 
     @property
@@ -165,7 +187,7 @@ class RunReport:
 
     def totals(self) -> dict[str, int | float]:
         names = ("read", "items", "written", "skipped", "rejected", "failed", "write_units")
-        return {name: _number(sum(getattr(entity, name) for entity in self.entities)) for name in names}
+        return {name: number(sum(getattr(entity, name) for entity in self.entities)) for name in names}
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -176,9 +198,9 @@ class RunReport:
             "exit_code": self.exit_code,
             "dry_run": self.dry_run,
             "resumed": self.resumed,
-            "started_at": _timestamp(self.started_at),
-            "finished_at": _timestamp(self.finished_at),
-            "duration_s": _number(self.duration_s),
+            "started_at": timestamp(self.started_at),
+            "finished_at": timestamp(self.finished_at),
+            "duration_s": number(self.duration_s),
             "source": [{"path": path, "snapshot": snapshot} for path, snapshot in self.sources],
             "target": {"region": self.region, "endpoint_url": self.endpoint_url, "tables": list(self.tables)},
             "entities": [entity.to_json() for entity in self.entities],
@@ -190,10 +212,11 @@ class RunReport:
             **({"timeline": self.timeline.to_json()} if self.timeline.steps else {}),
             **({"forecast": self.forecast.to_json()} if self.forecast else {}),
             **({"verification": self.verification.to_json()} if self.verification else {}),
+            **({"retry": self.retry.to_json()} if self.retry else {}),
         }
 
     def to_text(self) -> str:
-        return "\n".join(_text_lines(self))
+        return "\n".join(text_lines(self))
 
     def write(self, path: str | Path) -> None:
         write_json(path, self.to_json())
@@ -239,76 +262,9 @@ def _encoded(document: dict[str, Any]) -> bytes:
         return (json.dumps(document, indent=2) + "\n").encode("ascii")
 
 
-def _number(value: float) -> int | float:
-    """Whole numbers without a fraction, others to the thousandth.
-
-    >>> _number(7.0), _number(0.12345)
-    (7, 0.123)
+def timestamp(moment: datetime) -> str:
     """
-    rounded = round(value, 3)
-    return int(rounded) if rounded == int(rounded) else rounded
-
-
-def _timestamp(moment: datetime) -> str:
-    """
-    >>> _timestamp(datetime(2026, 11, 21, 10, tzinfo=UTC))
+    >>> timestamp(datetime(2026, 11, 21, 10, tzinfo=UTC))
     '2026-11-21T10:00:00Z'
     """
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-# ---- for a person
-
-_COLUMNS = ("read", "items", "written", "skipped", "rejected", "failed", "warnings", "bytes", "write_units")
-_HEADINGS = {"write_units": "write units", "duration_s": "seconds"}
-_DRY_HEADINGS = {**_HEADINGS, "written": "would write"}
-
-
-def _text_lines(report: RunReport) -> Iterable[str]:
-    resumed = ", resumed" if report.resumed else ""
-    yield f"run {report.run_id} of plan {report.plan}: {report.status.replace('_', ' ')}{resumed}"
-    if report.dry_run:
-        yield "dry run: nothing was written; the counts are what a run would do"
-    yield ""
-    yield from _table(report)
-    yield ""
-    if report.forecast:
-        yield from report.forecast.lines()
-        yield ""
-    if report.rejects and any(entity.rejected for entity in report.entities):
-        yield f"rejected rows: {report.rejects}"
-    if report.failed and any(entity.failed for entity in report.entities):
-        yield f"failed items: {report.failed}"
-    if report.verification:
-        yield report.verification.to_text()
-    if report.error:
-        yield f"stopped: {report.error.code}{' (running it again may help)' if report.error.retryable else ''}"
-
-
-def _table(report: RunReport) -> list[str]:
-    headings = _DRY_HEADINGS if report.dry_run else _HEADINGS
-    heading = ["entity", *(headings.get(c, c) for c in _COLUMNS), headings["duration_s"]]
-    rows = [_row(entity.entity, [entity], entity.duration_s) for entity in report.entities]
-    return aligned([heading, *rows, _row("total", report.entities, report.duration_s)])
-
-
-def _row(name: str, entities: Sequence[EntityResult], duration_s: float) -> list[str]:
-    sums = (sum(getattr(entity, column) for entity in entities) for column in _COLUMNS)
-    return [name, *map(_cell, sums), f"{duration_s:.1f}"]
-
-
-def _cell(value: float) -> str:
-    return str(_number(value))
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns under one another: the first to the left, numbers to the right.
-
-    >>> aligned([["entity", "read"], ["User", "5"]])
-    ['entity  read', 'User       5']
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(c.ljust(w) if n == 0 else c.rjust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]

@@ -56,7 +56,7 @@ def require_same_target(saved: SavedRun, opened: OpenRun) -> None:
     client = opened.client()
     if target_digest(opened.plan.target, client) != saved.target:
         raise _refused(saved, ["the target: its endpoint or region"])
-    if tables := list(_changed_tables(saved, client)):
+    if tables := list(changed_tables(saved, client)):
         raise _refused(saved, tables)
 
 
@@ -85,7 +85,8 @@ def _cut_files(saved: SavedRun, folder: RunFolder) -> Iterator[str]:
             yield f"{path}, which has lost lines"
 
 
-def _changed_tables(saved: SavedRun, client: Any) -> Iterator[str]:
+def changed_tables(saved: SavedRun, client: Any) -> Iterator[str]:
+    """Tables of the run that are not there any more, or are others, in words."""
     for name, table in saved.tables.items():
         description = describe(client, name)
         if description is None:

@@ -17,11 +17,12 @@ from migrator.mapping.canonical import digest, key_text
 from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
 from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
 from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
-from migrator.run.rejects import RejectLine, reject_line
+from migrator.run.rejects import FailedLine, RejectLine, reject_line
 from migrator.run.workers import WORKER
 from migrator.source.read import WHOLE, Range, Read
 from migrator.source.rows import Row, is_numbered, iter_rows
 from migrator.source.snapshot import Snapshot, check_unchanged, connect
+from migrator.source.text import SqliteValue
 from migrator.target.outcome import WriteResult
 
 
@@ -40,6 +41,7 @@ class Unit:
     read: Read | None = None
     fixed: tuple[Item, ...] = ()
     validate: bool = True
+    proved: bool = False  #: the source's schema proves that no two of its items have one key
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Segment:
     unit: Unit
     part: Range = WHOLE
     done: int = 0  #: its first rows, which are done; `part` begins after them, unless its rows are only numbered
+    only: frozenset[int] | None = None  #: nothing but these rows, by their places in `part`
 
     def after(self, done: int, part: Range) -> Segment:
         """What is left of it when so many rows are done."""
@@ -71,6 +74,7 @@ class SegmentResult:
     skipped: int = 0  #: items equal to one that an earlier row gave
     warnings: int = 0
     rejects: list[RejectLine] = field(default_factory=list)
+    failed: list[FailedLine] = field(default_factory=list)
     records: list[ItemRecord] = field(default_factory=list)
     write: WriteResult = field(default_factory=WriteResult)
     duration_s: float = 0.0
@@ -111,7 +115,8 @@ def iter_outcomes(segment: Segment) -> Iterator[RowOutcome]:
         rows = iter_rows(connection, unit.read, segment.part)
         skipped = segment.done if is_numbered(unit.read.relation) else 0
         for position, row in enumerate(islice(rows, skipped, None), segment.done):
-            yield RowOutcome(position, row, _render(renderer, unit, row))
+            if segment.only is None or position in segment.only:
+                yield RowOutcome(position, row, _render(renderer, unit, row))
     check_unchanged(unit.snapshot)
 
 
@@ -126,9 +131,7 @@ def reject_row(unit: Unit, row: Row, reject: RowRejected) -> RejectLine:
     """The dead-letter line of a row."""
     assert unit.read is not None
     assert unit.snapshot is not None
-    named = dict(zip(unit.read.relation.key, row.key, strict=True)) or dict(
-        zip(unit.read.columns, row.values, strict=True)
-    )
+    named = name_of_row(unit.read, row)
     values = dict(zip(unit.read.columns, row.values, strict=True)) | named
     return reject_line(
         entity=unit.name,
@@ -139,6 +142,13 @@ def reject_row(unit: Unit, row: Row, reject: RowRejected) -> RejectLine:
         value=values.get(reject.column or ""),
         has_value=reject.column in values,
     )
+
+
+def name_of_row(read: Read, row: Row) -> dict[str, SqliteValue]:
+    """The source key; of a row that has none, all that is read of it."""
+    if read.relation.key:
+        return dict(zip(read.relation.key, row.key, strict=True))
+    return dict(zip(read.columns, row.values, strict=True))
 
 
 def prove_segment(segment: Segment) -> SegmentResult:
@@ -159,7 +169,7 @@ def _item_records(segment: Segment, outcome: RowOutcome, rendered: Rendered) -> 
     table, number = segment.unit.table, segment.unit.table_number
     for position, item in rendered.items:
         key = key_text(item.attributes, table)
-        expires = _expires(item.attributes, table)
+        expires = expires_at(item.attributes, table)
         yield _record(segment, outcome, position, number, key, digest(item.attributes), expires)
 
 
@@ -201,6 +211,7 @@ def _unique_records(segment: Segment, outcome: RowOutcome) -> Iterator[ItemRecor
                 yield _record(segment, outcome, -1 - place, UNIQUE_RULES, key, this_row)
 
 
-def _expires(attributes: Attributes, table: TableDefinition) -> int | None:
+def expires_at(attributes: Attributes, table: TableDefinition) -> int | None:
+    """The item's time to live, epoch seconds."""
     value = attributes.get(table.time_to_live or "", {}).get("N")
     return int(float(value)) if value is not None else None

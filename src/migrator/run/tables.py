@@ -61,6 +61,16 @@ def refuse_mismatch(opened: OpenRun, table: TableDefinition) -> None:
         log.warning('table "%s": %s', table.name, difference)
 
 
+def require_as_defined(opened: OpenRun, table: TableDefinition) -> None:
+    """For what follows upon a run. Raises TargetError: table_missing, table_mismatch."""
+    if describe(opened.client(), table.name) is None:
+        raise TargetError(
+            f"table {table.name} does not exist\n  Run the plan first, or check target: region and profile.",
+            code="table_missing",
+        )
+    refuse_mismatch(opened, table)
+
+
 def _create(opened: OpenRun, table: TableDefinition, create: str, *, dry_run: bool) -> None:
     if create == "never":
         raise TargetError(

@@ -13,9 +13,9 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from migrator.errors import InterruptedRun, TargetError
+from migrator.errors import InterruptedRun
 from migrator.mapping.canonical import digest, key_from_text, key_text
-from migrator.mapping.model import Attributes, TableDefinition
+from migrator.mapping.model import Attributes
 from migrator.mapping.render import Rendered
 from migrator.run.agreement import keep_repeats
 from migrator.run.binding import BoundEntity
@@ -38,12 +38,11 @@ from migrator.run.progress import progress_bar
 from migrator.run.report import write_json
 from migrator.run.scan import FOREIGN, Fits, get_items, scan_in_parallel
 from migrator.run.segment import iter_outcomes
-from migrator.run.tables import refuse_mismatch
+from migrator.run.tables import require_as_defined
 from migrator.run.verify_report import AttributeDifference, EntityComparison, ItemDifference, VerifyReport
 from migrator.run.workers import Workers, working
 from migrator.target.backoff import REAL_TIME, RetryPolicy, Timing, ask
 from migrator.target.reading import Ask
-from migrator.target.table import describe
 
 SCAN_SEGMENTS = 4
 #: Differences of each kind that are told one by one; all are counted.
@@ -102,7 +101,7 @@ class _Verification:
 
     def report(self, sample: int | None, clock: Callable[[], float], timing: Timing) -> VerifyReport:
         for table in self._tables.values():
-            _require_table(self._opened, table)
+            require_as_defined(self._opened, table)
         with DigestStore(self._opened.scratch / "verify.sqlite") as store:
             self._render(store)
             expected = store.counts()
@@ -246,15 +245,6 @@ def _entity_comparison(
         different=found.get("different", 0),
         expired=found.get("expired", 0),
     )
-
-
-def _require_table(opened: OpenRun, table: TableDefinition) -> None:
-    if describe(opened.client(), table.name) is None:
-        raise TargetError(
-            f"table {table.name} does not exist\n  Run the plan first, or check target: region and profile.",
-            code="table_missing",
-        )
-    refuse_mismatch(opened, table)
 
 
 def _ask(settings: Settings) -> Ask:

@@ -12,7 +12,7 @@ from migrator.run.comparison import Kind
 from migrator.run.pattern_report import PatternComparison, pattern_lines
 from migrator.run.records import shortened
 from migrator.run.rejects import attribute_json, attributes_json
-from migrator.run.report import aligned
+from migrator.run.report_text import aligned
 
 #: Differences that are told in full on a screen; the report file has more.
 SHOWN = 20

@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from migrator.errors import RowRejected, SourceError
@@ -19,11 +20,15 @@ from migrator.mapping.compile import EntityEncoder, Outcome, compile_entity
 from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item, index_entry_sizes
 from migrator.mapping.model import TableDefinition
 from migrator.run.collisions import Loser
+from migrator.run.failed import name_failed
+from migrator.run.keeping import KeepingSink
+from migrator.run.scan import get_items
 from migrator.run.segment import Segment, SegmentResult, Unit, reject_row
+from migrator.run.undo import part_file
 from migrator.run.workers import WORKER
 from migrator.source.rows import RawRow, is_numbered, iter_batches, rest_after
 from migrator.source.snapshot import check_unchanged, connect
-from migrator.target.backoff import RetryPolicy
+from migrator.target.backoff import RetryPolicy, ask
 from migrator.target.endpoint import Endpoint
 from migrator.target.outcome import WriteResult
 from migrator.target.session import TargetSettings, create_client, open_session
@@ -47,6 +52,8 @@ class WriteOptions:
     batch_size: int
     policy: RetryPolicy
     resumed: bool = False  #: an earlier part of the run, cut off, may have written any of the items
+    in_parts: bool = True  #: hand back what was done every PART_S, so that it can be recorded
+    undo: Path | None = None  #: the folder where what is replaced is kept first
 
 
 class Sink(Protocol):
@@ -89,9 +96,10 @@ def write_segment(
     result = SegmentResult(segment.unit.number, segment.number, segment.done)
     started = time.monotonic()
     with _few_collections():
-        # A dry run records nothing, so it needs no parts.
-        part_s = PART_S if options.endpoint else math.inf
-        _write(segment, losers, _sink(segment.unit.table, options), reject_limit, result, part_s)
+        part_s = PART_S if options.in_parts else math.inf
+        _write(segment, losers, _sink(segment, options), reject_limit, result, part_s)
+    if result.write.failed:
+        name_failed(segment, losers, result)
     result.duration_s = time.monotonic() - started
     return result
 
@@ -175,6 +183,12 @@ def _put_batch(
     result: SegmentResult,
 ) -> int:
     """How many of the rows were taken: all, unless one reject was too much."""
+    if not losers and (items := encoder.encode_items(rows)) is not None:
+        result.read += len(rows)
+        result.rendered_rows += len(rows)
+        result.items += len(items)
+        sink.put(items)
+        return len(rows)
     before = result.read
     outcomes = encoder.encode_rows(rows)
     encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedRow)]
@@ -256,24 +270,52 @@ def _iter_batches(segment: Segment) -> Iterator[list[RawRow]]:
     assert unit.snapshot is not None
     skipped = segment.done if is_numbered(unit.read.relation) else 0
     with connect(unit.snapshot) as connection:
-        for rows in iter_batches(connection, unit.read, segment.part):
+        batches = iter_batches(connection, unit.read, segment.part)
+        for rows in batches if segment.only is None else _iter_picked(batches, segment.only):
             if left := rows[skipped:]:
                 yield left
             skipped = max(0, skipped - len(rows))
     check_unchanged(unit.snapshot)
 
 
+def _iter_picked(batches: Iterable[list[RawRow]], places: frozenset[int]) -> Iterator[list[RawRow]]:
+    """Of all rows those at these places."""
+    place = 0
+    for rows in batches:
+        if picked := [row for n, row in enumerate(rows, place) if n in places]:
+            yield picked
+        place += len(rows)
+
+
 def _encoder(unit: Unit) -> EntityEncoder:
     assert unit.entity is not None
     assert unit.read is not None
-    return compile_entity(unit.entity, unit.read, unit.table, unit.context, validate=unit.validate)
+    return compile_entity(
+        unit.entity, unit.read, unit.table, unit.context, validate=unit.validate, identities=not unit.proved
+    )
 
 
-def _sink(table: TableDefinition, options: WriteOptions) -> Sink:
+def _sink(segment: Segment, options: WriteOptions) -> Sink:
+    table = segment.unit.table
     if options.endpoint is None:
         return CountingSink(table)
+    writer = _writer(segment.unit, options, options.endpoint)
+    if options.undo is None:
+        return writer
+    asking = partial(ask, policy=options.policy, stop=WORKER.is_stopped)
+    return KeepingSink(
+        writer,
+        table,
+        part_file(options.undo, segment.number, segment.done),
+        lambda keys: get_items(_client(options.target), table, keys, asking),
+        replaces=options.on_existing == "replace",
+    )
+
+
+def _writer(unit: Unit, options: WriteOptions, endpoint: Endpoint) -> Writer:
+    table = unit.table
     return Writer(
-        _transport(options.endpoint, options.target),
+        _transport(endpoint, options.target),
         table,
         describe=lambda: describe(_client(options.target), table.name),
         governor=WORKER.governors.get(table.name),
@@ -281,6 +323,7 @@ def _sink(table: TableDefinition, options: WriteOptions) -> Sink:
         batch_size=options.batch_size,
         policy=options.policy,
         maybe_applied=options.resumed,
+        distinct=unit.proved,
         stop=WORKER.is_stopped,
     )
 

@@ -99,8 +99,12 @@ def ask(
     accept: Collection[str] = (),
     policy: RetryPolicy = START,
     timing: Timing = REAL_TIME,
+    stop: Callable[[], bool] = never,
 ) -> Any:
-    """Make one request with patience. None where the error code is in `accept`; other errors become a TargetError."""
+    """Make one request with patience, until `stop` says so.
+
+    None where the error code is in `accept`; other errors become a TargetError.
+    """
     patience = Patience(policy, timing.clock)
     while True:
         try:
@@ -110,6 +114,5 @@ def ask(
                 return None
             verdict = fault_of(error).verdict
             delay_s = patience.delay_s(verdict) if verdict in (Verdict.THROTTLED, Verdict.TRANSIENT) else None
-            if delay_s is None:
+            if delay_s is None or not pause(delay_s, timing, stop):
                 raise to_target_error(error, doing) from error
-        pause(delay_s, timing)

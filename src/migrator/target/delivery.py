@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from migrator.errors import TargetError
+from migrator.errors import StoppedError, TargetError
 from migrator.mapping.model import TableDefinition
 from migrator.target.backoff import Patience, RetryPolicy
 from migrator.target.faults import Verdict, error_code, fault_of, to_target_error, words_of
@@ -244,7 +244,7 @@ class Delivery:
             self._tally.unsent(batch)
         self._settle(current)
 
-    def _other_table(self, error: Exception) -> TargetError | None:
+    def _other_table(self, error: Exception) -> StoppedError | None:
         words = words_of(error).lower()
         if not any(each in words for each in _KEY_WORDS):
             return None

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from migrator.errors import TargetError
+from migrator.errors import StoppedError
 from migrator.mapping.model import Attributes
 from migrator.target.timeline import Step, Timeline
 from migrator.target.wire import Batch
@@ -48,7 +48,7 @@ class WriteResult:
     unprocessed_items: int = 0
     latencies_ms: list[float] = field(default_factory=list)  #: a sample, of at most LATENCIES_KEPT
     timeline: Timeline = field(default_factory=Timeline)
-    stopped: TargetError | None = None
+    stopped: StoppedError | None = None
 
 
 class Tally:
@@ -95,7 +95,7 @@ class Tally:
     def unsent(self, batch: Batch) -> None:
         self.result.unsent += len(batch)
 
-    def stop(self, error: TargetError) -> None:
+    def stop(self, error: StoppedError) -> None:
         """The first reason is the one that is told."""
         self.result.stopped = self.result.stopped or error
 

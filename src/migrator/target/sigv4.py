@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -34,31 +35,55 @@ class Signer:
     def headers(self, operation: str, body: bytes) -> list[str]:
         """The header lines of a request; raises botocore's errors where credentials cannot be refreshed."""
         secret = self._credentials.get_frozen_credentials()
-        target = f"{API_VERSION}.{operation}"
         moment = _moment(int(self._clock()))
-        names, token = "content-type;host;x-amz-date;x-amz-target", ""
-        if secret.token:
-            names = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target"
-            token = f"x-amz-security-token:{' '.join(secret.token.split())}\n"
-        canonical = (
-            f"POST\n{self._path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{self._host}\nx-amz-date:{moment}\n{token}"
-            f"x-amz-target:{target}\n\n{names}\n{sha256(body).hexdigest()}"
+        frame = _frame(
+            secret.access_key, secret.secret_key, secret.token, operation, moment, self._region, self._host, self._path
         )
-        scope = f"{moment[:8]}/{self._region}/{SERVICE}/aws4_request"
-        to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
-        key = _signing_key(secret.secret_key, moment[:8], self._region)
-        signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
-        signed = [
-            f"Content-Type: {CONTENT_TYPE}",
-            f"Host: {self._host}",
-            f"X-Amz-Date: {moment}",
-            f"X-Amz-Target: {target}",
-            f"Authorization: AWS4-HMAC-SHA256 Credential={secret.access_key}/{scope}, SignedHeaders={names}, "
-            f"Signature={signature}",
-        ]
-        if secret.token:
-            signed.append(f"X-Amz-Security-Token: {secret.token}")
-        return signed
+        canonical = frame.canonical + sha256(body).hexdigest()
+        to_sign = frame.to_sign + sha256(canonical.encode()).hexdigest()
+        signature = hmac.digest(frame.key, to_sign.encode(), "sha256").hex()
+        return [f"{frame.authorization}{signature}", *frame.headers]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What the requests of a second share; each text lacks its end, which the body decides."""
+
+    canonical: str
+    to_sign: str
+    key: bytes
+    authorization: str
+    headers: tuple[str, ...]
+
+
+# As many as operations may take turns.
+@lru_cache(maxsize=4)
+def _frame(
+    access_key: str, secret_key: str, token: str | None, operation: str, moment: str, region: str, host: str, path: str
+) -> _Frame:
+    target = f"{API_VERSION}.{operation}"
+    names, token_line = "content-type;host;x-amz-date;x-amz-target", ""
+    if token:
+        names = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target"
+        token_line = f"x-amz-security-token:{' '.join(token.split())}\n"
+    scope = f"{moment[:8]}/{region}/{SERVICE}/aws4_request"
+    headers = [
+        f"Content-Type: {CONTENT_TYPE}",
+        f"Host: {host}",
+        f"X-Amz-Date: {moment}",
+        f"X-Amz-Target: {target}",
+    ]
+    if token:
+        headers.append(f"X-Amz-Security-Token: {token}")
+    return _Frame(
+        canonical=f"POST\n{path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{host}\nx-amz-date:{moment}\n{token_line}"
+        f"x-amz-target:{target}\n\n{names}\n",
+        to_sign=f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n",
+        key=_signing_key(secret_key, moment[:8], region),
+        authorization=f"Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, "
+        "Signature=",
+        headers=tuple(headers),
+    )
 
 
 @lru_cache(maxsize=2)

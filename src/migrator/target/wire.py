@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.mapping.encoded import EncodedItem, from_wire, identity
+from migrator.mapping.encoded import EncodedItem, from_wire, identity, identity_of
 from migrator.mapping.model import TableDefinition
 
 _BETWEEN_ITEMS = b'}},{"PutRequest":{"Item":'
@@ -76,8 +76,8 @@ def read_batch(document: Mapping[str, Any], batch: Batch, table: TableDefinition
     }
     written, unprocessed = batch, NOTHING
     if left:
-        written = Batch.of([item for item in batch.items if item.identity not in left])
-        unprocessed = Batch.of([item for item in batch.items if item.identity in left])
+        written = Batch.of([item for item in batch.items if identity_of(item, table) not in left])
+        unprocessed = Batch.of([item for item in batch.items if identity_of(item, table) in left])
     return BatchResult(written, consumed_units(document.get("ConsumedCapacity") or (), written), unprocessed)
 
 

@@ -32,7 +32,8 @@ _A_WHILE_S = 0.25
 class Writer:
     """Writes the items of one table. close() before the counts are believed.
 
-    `maybe_applied`: an earlier run, cut off, may have written any of the items.
+    `maybe_applied`: an earlier run, cut off, may have written any of the items. `distinct`: no two items have one key,
+    so none has to wait for another.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Writer:
         batch_size: int = BATCH_ITEMS,
         policy: RetryPolicy = WRITING,
         maybe_applied: bool = False,
+        distinct: bool = False,
         stop: Callable[[], bool] = never,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,19 +69,33 @@ class Writer:
         self._loads_max = max(1, sender.free) * _LOADS_PER_CONNECTION
         self._loads = 0
         self._bytes = 0
+        self._distinct = distinct
         #: of every item that is not settled, those in the window included
         self._identities: set[Hashable] = set()
 
     def put(self, items: Sequence[EncodedItem]) -> None:
         """Take items; blocks while the window has no room."""
-        identities = {item.identity for item in items}
-        new = len(identities) == len(items) and self._identities.isdisjoint(identities)
-        if new and self._window.offer(items):
-            self._identities |= identities
-        else:
+        if not (self._are_new(items) and self._take(items)):
             for item in items:
                 self._put_one(item)
         self._turn(0)
+
+    def _are_new(self, items: Sequence[EncodedItem]) -> bool:
+        """Whether none of them has the key of another, or of one that is not settled."""
+        if self._distinct:
+            return True
+        identities = {item.identity for item in items}
+        return len(identities) == len(items) and self._identities.isdisjoint(identities)
+
+    def _take(self, items: Sequence[EncodedItem]) -> bool:
+        """Into the window, which is dealt where it is too full; False where an empty one would be."""
+        if not self._window.offer(items):
+            self._deal()
+            if not self._window.offer(items):
+                return False
+        if not self._distinct:
+            self._identities.update([item.identity for item in items])
+        return True
 
     def _put_one(self, item: EncodedItem) -> None:
         if item.identity in self._identities:
@@ -87,10 +103,7 @@ class Writer:
             self._deal()
             while item.identity in self._identities:
                 self._turn(_A_WHILE_S)
-        if not self._window.offer((item,)):
-            self._deal()
-            self._window.offer((item,))
-        self._identities.add(item.identity)
+        self._take((item,))
 
     def close(self) -> WriteResult:
         """Send what is left, wait for every answer, and give the counts. Nothing is raised for the target's errors."""
@@ -116,7 +129,7 @@ class Writer:
     def _leave_dealt(self) -> None:
         for batch in self._dealt:
             self._tally.unsent(batch)
-            self._identities.difference_update(batch.identities)
+            self._forget(batch)
         self._dealt.clear()
 
     def _has_room(self, batch: Batch) -> bool:
@@ -132,4 +145,8 @@ class Writer:
     def _settled(self, load: Load) -> None:
         self._loads -= 1
         self._bytes -= load.batch.wire_bytes
-        self._identities.difference_update(load.batch.identities)
+        self._forget(load.batch)
+
+    def _forget(self, batch: Batch) -> None:
+        if not self._distinct:
+            self._identities.difference_update(batch.identities)

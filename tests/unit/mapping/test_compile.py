@@ -17,7 +17,7 @@ from migrator.errors import RowRejected
 from migrator.mapping.bind import bind, relation_of
 from migrator.mapping.compile import compile_entity
 from migrator.mapping.document import load_mapping
-from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item
+from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item, identity_of
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import EntityRenderer, RenderContext
 from migrator.source.read import WHOLE
@@ -55,6 +55,23 @@ def _compiled(outcome: EncodedRow | RowRejected) -> Any:
     return outcome.warnings, [(position, known(item)) for position, item in outcome.items]
 
 
+def assert_by_columns_alike(case: Case) -> int:
+    """In chunks of one, of two and of all rows; how many of these were encoded so."""
+    encoder = compile_entity(case.entity, case.read, case.table, CONTEXT)
+    unasked = compile_entity(case.entity, case.read, case.table, CONTEXT, identities=False)
+    expected = list(zip(case.rows, plain(case), strict=True))
+    chunks = [expected[n : n + size] for size in (1, 2, len(expected)) if size for n in range(0, len(expected), size)]
+    taken = 0
+    for chunk in chunks:
+        items = encoder.encode_items([raw for raw, _ in chunk])
+        if items is not None:
+            assert [(0, [(0, known(item))]) for item in items] == [outcome for _, outcome in chunk]
+            anonymous = unasked.encode_items([raw for raw, _ in chunk])
+            assert [item._replace(identity=identity_of(item, case.table)) for item in anonymous] == items
+            taken += 1
+    return taken
+
+
 def known(item: EncodedItem) -> Any:
     """All of an encoded item, the order of its attributes aside."""
     return json.loads(item.wire), item.identity, hash(item.identity), item.size_bytes, item.write_units
@@ -67,6 +84,12 @@ def known(item: EncodedItem) -> Any:
 @given(cases())
 def test_an_encoder_gives_what_the_plain_renderer_gives(case):
     assert compiled(case) == plain(case)
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=200)
+@given(cases())
+def test_by_columns_it_gives_the_same_or_declines(case):
+    assert_by_columns_alike(case)
 
 
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=50)
@@ -178,6 +201,7 @@ def test_what_real_files_hold_is_encoded_alike_as_an_attribute(nasty_file, tmp_p
             more=f", nulls: {nulls}",
         )
         assert compiled(case) == plain(case)
+        assert_by_columns_alike(case)
 
 
 @pytest.mark.parametrize("key", ["'{v}'", "'K#{v}'", "'{v|default(1)}'", "'{v}{id}'", "'{@rowid}'", "'{v|string}'"])
@@ -189,6 +213,7 @@ def test_what_real_files_hold_is_encoded_alike_as_a_key(nasty_file, tmp_path, ki
         keys = keys.replace("'1'", "'{id}'").replace("'2'", "'{id}'")
         case = read_case(nasty_file, tmp_path / "m.yaml", table=table, key=keys, attributes="a: document")
         assert compiled(case) == plain(case)
+        assert_by_columns_alike(case)
 
 
 @pytest.mark.parametrize("kind", ["S", "N", "B"])
@@ -214,6 +239,7 @@ def test_an_item_may_be_as_large_as_dynamodb_takes_it_and_not_a_byte_larger(tmp_
     case = read_case(source, tmp_path / "m.yaml", table=table, key="PK: '{id}'", attributes="", more=", columns: rest")
     outcomes = compiled(case)
     assert outcomes == plain(case)
+    assert_by_columns_alike(case)
     assert [outcome[0] for outcome in outcomes] == [0, 0, "item_too_large"]
 
 
@@ -236,6 +262,38 @@ def test_usual_rows_never_reach_the_plain_renderer(nasty_file, tmp_path, monkeyp
     monkeypatch.setattr(EntityRenderer, "render", refuse)
     assert len(usual) > len(NASTY) / 2
     assert len(compiled(Case(case.entity, case.read, case.table, usual))) == len(usual)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "name: name, price: price",
+        "label: {template: '{id}: {name}'}, kind: {value: thing}",
+        "document: document, again: document|json",
+        "flag: flag",
+        "inner: {map: {id: id, name: name, deep: {map: {id: id}}}}",
+        "children: {list: {source: c, match: {t: id}, attributes: {n: n}}}",
+        "children: {list: {source: c, match: {t: id}, value: n}}",
+    ],
+)
+@pytest.mark.parametrize("nulls", ["omit", "keep"])
+def test_usual_rows_are_encoded_by_columns(tmp_path, attributes, nulls):
+    source = tmp_path / "shop.sqlite"
+    database = sqlite3.connect(source)
+    database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, price REAL, flag BOOLEAN, document JSON, b)")
+    database.execute("CREATE TABLE c (t, n)")
+    rows = [(n, f'né"{n}', n / 8 if n % 3 else None, n % 2, '{"a": [1.50, null]}', b"\xff" * n) for n in range(-5, 20)]
+    database.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
+    database.execute("UPDATE t SET name = NULL WHERE id % 4 = 2")
+    database.executemany("INSERT INTO c VALUES (?, ?)", [(n % 7, 1e-9 * n) for n in range(30)])
+    database.commit()
+    database.close()
+    table = "{name: things, partition_key: PK, sort_key: {id: N}, global_indexes: {GSI: {partition_key: B}}}"
+    keys = "PK: 'é#{id}', id: '{id}', B: '{name}'"
+    more = f", nulls: {nulls}, columns: {{except: [document]}}"
+    case = read_case(source, tmp_path / "m.yaml", table=table, key=keys, attributes=attributes, more=more)
+    chunks_of_all_sizes = len(case.rows) + -(-len(case.rows) // 2) + 1
+    assert assert_by_columns_alike(case) == chunks_of_all_sizes
 
 
 def test_text_of_the_user_is_never_source_of_a_program(tmp_path):

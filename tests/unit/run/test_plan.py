@@ -94,7 +94,7 @@ def test_every_setting_is_read(load, folder):
     plan = load(
         target="{region: eu-west-1, endpoint_url: 'http://localhost:8000', profile: p, role_arn: 'arn:x'}",
         settings="{create_table: never, batch_size: 10, parallelism: 3, write_rate: 4000, validate: false,"
-        " on_reject: stop, max_rejects: 0, on_existing: skip, on_changed: restart, backup: {name: b}, rollback: false,"
+        " on_reject: stop, max_rejects: 0, on_existing: skip, on_changed: restart, backup: {name: b}, rollback: true,"
         " verify: full, integrity_check: off, max_duration: 6h, lock_wait: 1.5s, give_up_after: 2m, max_attempts: 3,"
         " keep_runs: 5, state_dir: ../state, connect_timeout: 500ms, read_timeout: 10, connections: 8}",
     )
@@ -109,6 +109,7 @@ def test_every_setting_is_read(load, folder):
         on_existing="skip",
         on_changed="restart",
         backup="b",
+        rollback=True,
         verify="full",
         integrity_check="off",
         max_duration_s=21600,
@@ -172,13 +173,6 @@ def test_entities_keep_their_order(load):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        (
-            {"settings": "{rollback: true}"},
-            [
-                "settings.rollback: rollback is not available in this version\n"
-                "  leave it out, or take a backup: backup: true"
-            ],
-        ),
         ({"name": None}, ['the key "name" is missing']),
         ({"source": None}, ['the key "source" is missing']),
         ({"name": "../x"}, ['name: "../x" cannot name a folder: no /, no . at its start, at most 100 bytes']),
@@ -290,7 +284,7 @@ def test_reader_and_schema_take_every_plan_that_ships(path):
         "sources: x",
         "entities: []",
         "target: {regoin: x}",
-        "settings: {rollback: true}",
+        "settings: {rollback: 1}",
         "settings: {batch_size: 26}",
         "settings: {lock_wait: 5 minutes}",
         "settings: {incremental: true}",

@@ -83,12 +83,29 @@ def test_a_key_value_stands_as_what_it_is_and_comes_back(value: SqliteValue, exp
     assert (back, type(back)) == (value, type(value))
 
 
-def test_a_failed_item_stands_as_dynamodb_json(tmp_path: Path) -> None:
+def test_a_failed_item_stands_as_dynamodb_json_with_the_row_that_gave_it(tmp_path: Path) -> None:
     item = {"PK": {"S": "a"}, "m": {"M": {"b": {"B": b"\x01"}, "s": {"SS": {"y", "x"}}}}}
     with FailedFile(tmp_path / "failed.jsonl") as failed:
-        failed.append([FailedLine("User", "t", {"PK": {"S": "a"}}, item, "ValidationException", "too odd")])
+        failed.append(
+            [
+                FailedLine(
+                    entity="User",
+                    source="users",
+                    file="/data/shop.sqlite",
+                    row={"id": {"N": "7"}},
+                    table="t",
+                    key={"PK": {"S": "a"}},
+                    item=item,
+                    code="ValidationException",
+                    message="too odd",
+                )
+            ]
+        )
     assert json.loads((tmp_path / "failed.jsonl").read_bytes()) == {
         "entity": "User",
+        "source": "users",
+        "file": "/data/shop.sqlite",
+        "row": {"id": {"N": "7"}},
         "table": "t",
         "key": {"PK": {"S": "a"}},
         "item": {"PK": {"S": "a"}, "m": {"M": {"b": {"B": "AQ=="}, "s": {"SS": ["x", "y"]}}}},

@@ -69,3 +69,12 @@ def test_ask_does_not_repeat_what_is_final(clock, error):
     with pytest.raises(TargetError) as caught:
         ask(call, "look", timing=Timing(clock, clock.sleep))
     assert (caught.value.code, clock.slept) == ("access_denied", [])
+
+
+def test_ask_gives_up_when_it_must_stop(clock, error):
+    def call():
+        raise error("ThrottlingException")
+
+    with pytest.raises(TargetError) as caught:
+        ask(call, "look", timing=Timing(clock, clock.sleep), stop=lambda: True)
+    assert (caught.value.code, clock.slept) == ("throttled", [])

@@ -51,6 +51,15 @@ def test_only_unprocessed_items_go_round_again(write, scripted):
     assert result.stopped is None
 
 
+def test_unprocessed_items_that_were_encoded_without_an_identity_are_found(open_writer, make_item, scripted):
+    table = scripted(lambda number, keys: set(keys[::3]) if len(keys) > 1 else None)
+    writer = open_writer(table, distinct=True)
+    writer.put([make_item(f"{number}")._replace(identity=None) for number in range(100)])
+    result = writer.close()
+    assert (result.written, result.unsent, result.failed) == (100, 0, [])
+    assert sorted(table.writes) == sorted(table.items)  # each was taken once
+
+
 def test_items_left_unprocessed_for_ever_are_named_in_finite_time(write, scripted, clock):
     client = scripted(lambda number, keys: {"7"} & set(keys))
     result = write(client, 25)

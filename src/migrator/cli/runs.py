@@ -1,0 +1,56 @@
+"""The commands on what past runs left: runs, retry."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import click
+
+from migrator.cli.logs import log_options
+from migrator.cli.options import file_option, local_option, opened_plan, plan_argument, show_progress
+from migrator.cli.outcome import complain, show
+
+_log = logging.getLogger("migrator.cli")
+
+
+@click.command()
+@plan_argument
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@log_options
+def runs(plan_path: Path, output_format: str) -> int:
+    """List the past runs of a plan, newest first: their results and their reports.
+
+    Dry runs and retries are among them. A run that was cut off is `unfinished`, and `migrator run` goes on with it.
+    """
+    from migrator.run.runs import past_runs
+
+    with opened_plan(plan_path) as plan:
+        past = past_runs(plan)
+    for damage in past.damaged:
+        _log.warning("%s", damage)
+    show(json.dumps(past.to_json(), ensure_ascii=False, indent=2) if output_format == "json" else past.to_text())
+    return 0
+
+
+@click.command()
+@plan_argument
+@click.option("--dry-run", is_flag=True, help="Do everything but send, and close nothing.")
+@file_option("--report", help="Also write the report, as JSON, to FILE.")
+@local_option
+@log_options
+def retry(plan_path: Path, dry_run: bool, report: Path | None, local: bool) -> int:
+    """Do the rejected rows and failed items of the last run again, and close those that now pass.
+
+    Mend the rows, the mapping or the table first: rows are read and rendered anew. What fails again stays in the last
+    run's files, with its new reason, for another retry (exit code 1).
+    """
+    from migrator.run.replay import retry_plan
+
+    with opened_plan(plan_path, local=local) as plan:
+        result = retry_plan(plan, dry_run=dry_run, progress=show_progress(), report_file=report)
+    show(result.to_text())
+    if result.error:
+        complain(result.error.message, result.error.code, result.exit_code)
+    return result.exit_code
