@@ -21,6 +21,7 @@ import pytest
 from command import ROOT, Outcome, moved_plan, scan
 from conftest import await_table
 from cut_off import START_S, Held, in_short_segments, run_to_the_end, running
+from door_faults import delay
 from migration import ROW, TABLE, Migration, plain_values
 from oracle_madmall import expected_items
 from oracle_rows import expected_of
@@ -29,6 +30,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 KILLS = 100  #: of each of the two
 ROWS = 20_000
+MOST_LIVES = 30
 MADMALL = ROOT / "fixtures" / "madmall.sqlite"
 #: In the code of a run, which comes by each often; the fourth point is a write without its answer.
 POINTS = (
@@ -142,6 +144,21 @@ def test_36_two_hundred_killed_runs_go_on_to_the_same_table(
         # One moment in each hundredth of the run.
         kill_after(subject, lengths[name, parallelism] * (seed + draw.random()) / KILLS)
     subject.finish()
+
+
+def test_36_a_run_that_is_killed_every_five_seconds_still_ends(migration: Migration) -> None:
+    """At some 1 200 items a second a whole window of items would take longer than any of its lives."""
+    fill(migration)
+    migration.write(ROW, parallelism=1, connections=1)
+    migration.door.faults.append(delay(0.02))
+    expected, lives, ended = expected_of(migration.source, ROW).items, 0, False
+    while not ended:
+        lives += 1
+        assert lives < MOST_LIVES
+        with running(migration.migrator, "run", str(migration.plan)) as process, suppress(subprocess.TimeoutExpired):
+            ended = process.wait(5) == 0
+    assert lives > 1
+    assert plain_values(scan(migration.client, TABLE)) == plain_values(expected)
 
 
 def kill_after(subject: Subject, seconds: float) -> None:

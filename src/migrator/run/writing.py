@@ -38,6 +38,8 @@ from migrator.target.writer import Writer
 
 #: Seconds of writing after which a worker hands back what it did, so that it can be recorded.
 PART_S = 2.0
+#: What was cut off may be cut off again soon: a resumed run records more often, and has less under way when it does.
+RESUMED_PART_S, RESUMED_WINDOW_S = 1.0, 0.25
 #: Objects that are new, net of those that are gone: far more than two windows of items.
 _COLLECT_EVERY = 200_000
 
@@ -96,12 +98,18 @@ def write_segment(
     result = SegmentResult(segment.unit.number, segment.number, segment.done)
     started = time.monotonic()
     with _few_collections():
-        part_s = PART_S if options.in_parts else math.inf
+        part_s = _part_s(options)
         _write(segment, losers, _sink(segment, options), reject_limit, result, part_s)
     if result.write.failed:
         name_failed(segment, losers, result)
     result.duration_s = time.monotonic() - started
     return result
+
+
+def _part_s(options: WriteOptions) -> float:
+    if not options.in_parts:
+        return math.inf
+    return min(PART_S, RESUMED_PART_S) if options.resumed else PART_S
 
 
 def _write(
@@ -324,6 +332,7 @@ def _writer(unit: Unit, options: WriteOptions, endpoint: Endpoint) -> Writer:
         policy=options.policy,
         maybe_applied=options.resumed,
         distinct=unit.proved,
+        window_s=RESUMED_WINDOW_S if options.resumed else None,
         stop=WORKER.is_stopped,
     )
 

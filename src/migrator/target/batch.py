@@ -20,9 +20,10 @@ WINDOW_BYTES = 6 * 1024 * 1024
 
 
 class Window:
-    """Collects items until they are dealt."""
+    """Collects items until they are dealt: up to `items_max` of them."""
 
-    def __init__(self, batch_size: int = BATCH_ITEMS) -> None:
+    def __init__(self, batch_size: int = BATCH_ITEMS, items_max: int = WINDOW_ITEMS) -> None:
+        self.items_max = items_max
         self._batch_size = min(batch_size, BATCH_ITEMS)
         self._items: list[EncodedItem] = []
         self._bytes = 0
@@ -31,11 +32,14 @@ class Window:
         """Take all of the items, or none where they do not fit. One alone always fits."""
         count = len(self._items) + len(items)
         wire_bytes = self._bytes + sum([len(item.wire) for item in items])
-        if count > 1 and (wire_bytes > WINDOW_BYTES or count > WINDOW_ITEMS):
+        if count > 1 and (wire_bytes > WINDOW_BYTES or count > self.items_max):
             return False
         self._items.extend(items)
         self._bytes = wire_bytes
         return True
+
+    def __len__(self) -> int:
+        return len(self._items)
 
     def deal(self) -> Iterator[Batch]:
         """Everything collected, in batches."""

@@ -14,7 +14,7 @@ from migrator.limits import BATCH_ITEMS
 from migrator.mapping.encoded import EncodedItem
 from migrator.mapping.model import TableDefinition
 from migrator.target.backoff import WRITING, RetryPolicy, never
-from migrator.target.batch import Window
+from migrator.target.batch import WINDOW_ITEMS, Window
 from migrator.target.delivery import Delivery, Describe, Load
 from migrator.target.governor import Governor
 from migrator.target.outcome import Tally, WriteResult
@@ -27,13 +27,16 @@ BYTES_IN_FLIGHT_MAX = 8 * 1024 * 1024
 # Batches that wait for a retry leave their connection to others.
 _LOADS_PER_CONNECTION = 2
 _A_WHILE_S = 0.25
+# Where a window may only take so long, its size is found out, beginning with this.
+_FIRST_WINDOW_ITEMS = 4 * BATCH_ITEMS
 
 
 class Writer:
     """Writes the items of one table. close() before the counts are believed.
 
     `maybe_applied`: an earlier run, cut off, may have written any of the items. `distinct`: no two items have one key,
-    so none has to wait for another.
+    so none has to wait for another. `window_s`: how long a window may take to be sent; without it, it is as large as
+    spreads best.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Writer:
         policy: RetryPolicy = WRITING,
         maybe_applied: bool = False,
         distinct: bool = False,
+        window_s: float | None = None,
         stop: Callable[[], bool] = never,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -64,7 +68,11 @@ class Writer:
             stop=stop,
             clock=clock,
         )
-        self._window = Window(batch_size)
+        self._window = Window(batch_size, WINDOW_ITEMS if window_s is None else _FIRST_WINDOW_ITEMS)
+        self._window_s = window_s
+        self._clock = clock
+        self._dealt_at = clock()
+        self._dealt_items = 0
         self._dealt: deque[Batch] = deque()
         self._loads_max = max(1, sender.free) * _LOADS_PER_CONNECTION
         self._loads = 0
@@ -116,8 +124,19 @@ class Writer:
         """Turn the window into batches, once those of the last one are on their way."""
         while self._dealt:
             self._turn(_A_WHILE_S)
+        self._size_window()
         self._dealt.extend(self._window.deal())
         self._turn(0)
+
+    def _size_window(self) -> None:
+        """As many items as the last window lets expect in the time that one may take."""
+        now, items = self._clock(), self._dealt_items
+        if self._window_s is not None and items:
+            expected = items * self._window_s / max(now - self._dealt_at, 1e-3)
+            # A burst that a budget allows is not the pace that follows.
+            most = min(WINDOW_ITEMS, 2 * self._window.items_max)
+            self._window.items_max = min(most, max(BATCH_ITEMS, int(expected)))
+        self._dealt_at, self._dealt_items = now, len(self._window)
 
     def _turn(self, timeout_s: float) -> None:
         if self._dealt and self._delivery.halted():

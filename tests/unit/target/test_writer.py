@@ -230,6 +230,19 @@ def test_a_write_rate_is_kept(write, scripted, clock):
     assert 9 < clock.now - 1_000 < 11
 
 
+@pytest.mark.parametrize(("window_s", "left_s"), [(0.25, 1.5), (None, 10.0)])
+def test_a_window_that_may_take_only_so_long_leaves_little_for_the_end(
+    open_writer, scripted, clock, make_item, window_s, left_s
+):
+    budget = Governor(Bucket(100.0, clock))
+    writer = open_writer(scripted(connections=1), governor=budget, window_s=window_s)
+    for number in range(1_000):
+        writer.put([make_item(f"{number}")])
+    begun = clock.now
+    writer.close()
+    assert left_s / 10 < clock.now - begun <= left_s
+
+
 def test_items_sorted_by_partition_are_spread(scripted, open_writer, orders, make_item):
     """A thousand rows of each partition follow one another; no batch holds more than a few of one."""
     table = scripted()
