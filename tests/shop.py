@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +47,17 @@ class Shop:
         found = self.client.scan(TableName=self.table, ConsistentRead=True)["Items"]
         plain = [{name: next(iter(value.values())) for name, value in item.items()} for item in found]
         return {item.pop("PK"): item for item in plain}
+
+
+@contextmanager
+def open_shop(folder: Path, url: str, *scripts: str) -> Iterator[Shop]:
+    """A shop with this source; its table goes with it."""
+    shop = Shop(folder, url)
+    for script in scripts:
+        shop.source(script)
+    try:
+        yield shop
+    finally:
+        if shop.table in shop.client.list_tables()["TableNames"]:
+            shop.client.delete_table(TableName=shop.table)
+        shop.client.close()

@@ -13,7 +13,7 @@ from migrator.run import engine, opened
 from migrator.run.engine import run_plan
 from migrator.run.report import RunReport
 from migrator.run.verify import verify_plan
-from shop import Shop
+from shop import Shop, open_shop
 
 PEOPLE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, name TEXT, team TEXT);
@@ -25,11 +25,8 @@ BY_CODE = 'Person: {source: people, key: {PK: "P#{code}"}, attributes: {name: na
 
 @pytest.fixture
 def shop(tmp_path: Path, moto_url: str) -> Iterator[Shop]:
-    shop = Shop(tmp_path, moto_url)
-    yield shop
-    if shop.table in shop.client.list_tables()["TableNames"]:
-        shop.client.delete_table(TableName=shop.table)
-    shop.client.close()
+    with open_shop(tmp_path, moto_url) as shop:
+        yield shop
 
 
 def counts(report: RunReport, *names: str) -> dict[str, tuple[int, ...]]:

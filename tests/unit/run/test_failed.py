@@ -12,7 +12,7 @@ import pytest
 from migrator.run import opened
 from migrator.run.engine import run_plan
 from migrator.target.table import create_table
-from shop import Shop
+from shop import Shop, open_shop
 
 #: By rowid 'c' comes first; by the source key, which decides, 'a' and 'b' do.
 PEOPLE = """
@@ -25,11 +25,8 @@ BY_CODE = '{key: {PK: "{code}"}, attributes: {}}'
 
 @pytest.fixture
 def shop(tmp_path: Path, moto_url: str) -> Iterator[Shop]:
-    shop = Shop(tmp_path, moto_url)
-    shop.source(PEOPLE)
-    yield shop
-    shop.client.delete_table(TableName=shop.table)
-    shop.client.close()
+    with open_shop(tmp_path, moto_url, PEOPLE) as shop:
+        yield shop
 
 
 def failed(shop: Shop, entity: str, *taken: str) -> list[tuple[Any, str]]:

@@ -20,7 +20,7 @@ from migrator.run.report import Retried, RunReport
 from migrator.run.rollback import roll_back
 from migrator.run.verify import verify_plan
 from migrator.target.table import create_table
-from shop import Shop
+from shop import Shop, open_shop
 
 #: c2 and c7 have no name, c4 has one that is no text.
 SOURCE = """
@@ -45,13 +45,9 @@ def door(moto_url: str) -> Iterator[Door]:
 
 @pytest.fixture
 def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    shop = Shop(tmp_path, door.url)
-    shop.source(SOURCE)
-    yield shop
-    door.faults.clear()
-    if shop.table in shop.client.list_tables()["TableNames"]:
-        shop.client.delete_table(TableName=shop.table)
-    shop.client.close()
+    with open_shop(tmp_path, door.url, SOURCE) as shop:
+        yield shop
+        door.faults.clear()
 
 
 def totals(report: RunReport) -> tuple[float, ...]:

@@ -23,7 +23,7 @@ from migrator.run.checkpoint import Checkpoint
 from migrator.run.engine import run_plan
 from migrator.run.report import RunReport
 from migrator.source import rows
-from shop import Shop
+from shop import Shop, open_shop
 
 ROWS = 40
 SOURCE = f"""
@@ -50,13 +50,9 @@ def door(moto_url: str) -> Iterator[Door]:
 
 @pytest.fixture
 def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    shop = Shop(tmp_path, door.url)
-    shop.source(SOURCE)
-    yield shop
-    door.faults.clear()
-    if shop.table in shop.client.list_tables()["TableNames"]:
-        shop.client.delete_table(TableName=shop.table)
-    shop.client.close()
+    with open_shop(tmp_path, door.url, SOURCE) as shop:
+        yield shop
+        door.faults.clear()
 
 
 def stopped_run(shop: Shop, door: Door, plan: Any, *, after: int = 2, **more: Any) -> RunReport:

@@ -15,7 +15,7 @@ from migrator.run.engine import run_plan
 from migrator.run.lock import plan_lock
 from migrator.run.replay import retry_plan
 from migrator.run.runs import past_runs
-from shop import Shop
+from shop import Shop, open_shop
 
 PEOPLE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, name);
@@ -32,13 +32,9 @@ def door(moto_url: str) -> Iterator[Door]:
 
 @pytest.fixture
 def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    shop = Shop(tmp_path, door.url)
-    shop.source(PEOPLE)
-    yield shop
-    door.faults.clear()
-    if shop.table in shop.client.list_tables()["TableNames"]:
-        shop.client.delete_table(TableName=shop.table)
-    shop.client.close()
+    with open_shop(tmp_path, door.url, PEOPLE) as shop:
+        yield shop
+        door.faults.clear()
 
 
 def test_a_plan_that_was_never_run_says_so_and_leaves_no_trace(shop: Shop) -> None:
