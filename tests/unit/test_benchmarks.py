@@ -13,6 +13,7 @@ from benchmarks import native
 from benchmarks.case import TABLE, Case, iter_items
 from benchmarks.cases import CASES, NARROW, NESTED, NINE, PROVED
 from benchmarks.measure import WorkFolder, measure, used_by
+from benchmarks.safeguards import PATCHES, patched
 from benchmarks.sink import Sink
 from benchmarks.subjects import OURS_ALONE, Given
 from door import Door
@@ -54,3 +55,12 @@ def sink_program() -> Path:
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_the_sink_counts_every_row_once(tls: bool, tmp_path: Path) -> None:
     assert measure(OURS_ALONE, NINE, ROWS, WorkFolder(tmp_path), latency_ms=1, tls=tls).items == ROWS
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_a_run_whose_safeguards_are_switched_off_writes_the_same(
+    name: str, door: Door, dynamodb: Any, tmp_path: Path
+) -> None:
+    source, sink = WorkFolder(tmp_path).source(NINE, ROWS), Sink(door.url, certificate=None)
+    used_by(patched(name).command(Given(NINE, source, sink, tmp_path)), sink, tmp_path)
+    assert len(dynamodb.scan(TableName=TABLE)["Items"]) == ROWS

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +23,7 @@ from migrator.run.history import RunFolder, remember_start
 from migrator.run.lifetime import Lifetime
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
-from migrator.run.outset import set_paces, write_options
+from migrator.run.outset import pacing, set_paces, write_options
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.proof import proof
@@ -38,7 +37,6 @@ from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
 from migrator.run.workers import Workers, working
 from migrator.run.writing import WriteOptions, write_segment
-from migrator.target.governor import governors
 from migrator.target.prices import Prices
 
 #: Items of each entity that `verify: sample` compares.
@@ -67,9 +65,8 @@ def run_plan(
     A dry run forecasts at `prices`, or at those that the package brings.
     """
     settings = plan.settings
-    pacing = partial(governors, settings.write_rate, [mapping.table.name for mapping in plan.mappings])
     with (
-        working(settings.parallelism, pacing=pacing, max_duration_s=settings.max_duration_s) as workers,
+        working(settings.parallelism, pacing=pacing(plan), max_duration_s=settings.max_duration_s) as workers,
         ExitStack() as held,
     ):
         run = _Run(plan, workers, dry_run=dry_run, progress=progress, prices=prices)

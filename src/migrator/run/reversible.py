@@ -141,4 +141,6 @@ def _why_nothing(path: Path) -> str:
         return f"its report {path} cannot be read: {error}"
     if report.get("dry_run"):
         return "it was a dry run"
-    return "what a retry wrote is not kept" if "retry" in report else "it stopped before it wrote anything"
+    if "retry" in report:
+        return f"it is a retry of run {report['retry']['run_id']}, and is taken back with that"
+    return "it stopped before it wrote anything"

@@ -410,6 +410,17 @@ def test_a_table_that_was_made_anew_is_not_given_the_leftovers_alone(shop: Shop)
     assert shop.items() == {}
 
 
+def test_a_table_that_the_run_did_not_write_to_is_not_given_the_leftovers(shop: Shop) -> None:
+    run_plan(shop.plan(BY_NAME))
+    first, shop.table = shop.table, f"{shop.table}-2"
+    plan = shop.plan(BY_NAME)
+    create_table(shop.client, plan.mappings[0].table)
+    retry = retry_plan(plan)
+    assert retry.error is not None
+    assert (retry.error.code, shop.items()) == ("table_changed", {})
+    shop.client.delete_table(TableName=first)
+
+
 def test_the_run_is_kept_however_often_it_is_retried(shop: Shop) -> None:
     plan = shop.plan(BY_NAME, keep_runs=2)
     run = run_plan(plan)
