@@ -22,8 +22,9 @@ from migrator.run.checkpoint import SavedEntity, SavedRun
 from migrator.run.collisions import Losers, find_losers
 from migrator.run.digests import DigestStore
 from migrator.run.plan import Plan
+from migrator.run.proving import prove_segment
 from migrator.run.records import ItemRecord, Labels
-from migrator.run.segment import Segment, SegmentResult, Unit, prove_segment
+from migrator.run.segment import Segment, SegmentResult, Unit
 from migrator.run.workers import Workers
 from migrator.source.integrity import check_integrity
 from migrator.source.relation import quote

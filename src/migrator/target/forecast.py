@@ -34,6 +34,17 @@ class TableVolume:
     write_rate: float = NEW_TABLE_WRITE_RATE  #: units a second
     table_class: str | None = None
 
+    @classmethod
+    def together(cls, parts: Sequence[TableVolume]) -> TableVolume:
+        """What the parts of one table come to; how fast it takes them is the table's own."""
+        return cls(
+            items=sum(part.items for part in parts),
+            bytes=sum(part.bytes for part in parts),
+            write_units=sum(part.write_units for part in parts),
+            index_entries=sum(part.index_entries for part in parts),
+            index_bytes=sum(part.index_bytes for part in parts),
+        )
+
     @property
     def duration_s(self) -> float:
         return self.write_units / self.write_rate
