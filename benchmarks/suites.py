@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import sqlite3
 import sys
 import tempfile
@@ -12,7 +14,7 @@ from statistics import median
 from benchmarks import sink as sinks
 from benchmarks.bench import Bench
 from benchmarks.cases import CASES, ENTITIES, NARROW, NESTED, NINE, PROVED, hundred_entities
-from benchmarks.measure import Result, used_by
+from benchmarks.measure import PER, Result, Used, used_by
 from benchmarks.report import Claim, Table, number
 from benchmarks.subjects import (
     BATCH_WRITER,
@@ -23,6 +25,7 @@ from benchmarks.subjects import (
     WORKERS,
     Command,
     Given,
+    Subject,
     migrator,
     write_plan,
 )
@@ -226,6 +229,40 @@ def starting(bench: Bench) -> Finding:
     ]
 
 
+def via(bench: Bench) -> Finding:
+    """Rendering to files for an import."""
+    rows = bench.scale.steps[-1]
+    table = []
+    speed = 0.0
+    for subject in (OURS_ALONE, OURS):
+        turns = [files_written(bench, subject, rows) for _ in range(bench.scale.turns)]
+        used = [turn for turn, _ in turns]
+        speed = rows / median(turn.wall_s for turn in used)
+        cpu_s = median(turn.cpu_s for turn in used)
+        memory = max(turn.child_mib or turn.leader_mib for turn in used)
+        compressed = turns[0][1] / 1e6
+        table.append([subject.name, number(speed), number(cpu_s / rows * PER), number(memory), number(compressed)])
+    names = ["", "items/s", "CPU s/100k", "worker's peak MiB", "MB of files"]
+    note = f"`run --via DIR`, {NINE.what}, {rows:,} rows; the start and the end of the process included."
+    return Table("Files for an import", note, names, table), [
+        Claim(f"files for an import, {WORKERS} workers, {NINE.what}: items a second", speed, 120_000, "/s")
+    ]
+
+
+def files_written(bench: Bench, subject: Subject, rows: int) -> tuple[Used, int]:
+    """What it took, and the bytes of the files. Ends the benchmark unless each row is there once."""
+    with bench.work.fresh() as name, sinks.running() as sink:
+        folder = Path(name)
+        given = Given(NINE, bench.work.source(NINE, rows), sink, folder)
+        used = used_by([*subject.command(given), "--via", folder / "out"], sink, folder)
+        files = list((folder / "out").rglob("*.json.gz"))
+        lines = [line for file in files for line in gzip.decompress(file.read_bytes()).splitlines()]
+        keys = {json.loads(line)["Item"]["PK"]["S"] for line in lines}
+        if (len(lines), len(keys)) != (rows, rows):
+            raise SystemExit(f"{subject.name} wrote {len(lines)} items with {len(keys)} keys, of {rows}")
+        return used, sum(file.stat().st_size for file in files)
+
+
 SUITES: Mapping[str, Callable[[Bench], Finding]] = {
     "peers": peers,
     "shapes": shapes,
@@ -235,4 +272,5 @@ SUITES: Mapping[str, Callable[[Bench], Finding]] = {
     "large": large_items,
     "budget": budget,
     "starting": starting,
+    "via": via,
 }

@@ -31,4 +31,5 @@ def _volume(table: TableDefinition, entities: Sequence[EntityResult], limit: flo
         index_bytes=sum(entity.index_bytes for entity in entities),
         write_rate=write_rate(table, limit),
         table_class=table.table_class,
+        importable=not table.local_indexes,
     )

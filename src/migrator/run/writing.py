@@ -108,7 +108,7 @@ class _Part:
             if until is None:
                 # To find the place in numbered rows all before it are read: as long again goes into writing.
                 until = now + max(part_s, now - started)
-            if now > until or WORKER.is_stopped():
+            if now > until or self._sink.is_full or WORKER.is_stopped():
                 self._leave_rest(last)
                 return
             taken = self._put_batch(rows)

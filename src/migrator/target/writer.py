@@ -39,6 +39,8 @@ class Writer:
     spreads best.
     """
 
+    is_full = False  #: it blocks instead
+
     def __init__(
         self,
         sender: Sender,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from migrator.run import engine, opened
+from migrator.run import engine, opened, ways
 from migrator.run.engine import run_plan
 from migrator.run.report import RunReport
 from migrator.run.verify import verify_plan
@@ -218,14 +218,14 @@ def test_a_moment_means_the_same_when_the_table_is_verified_later(shop: Shop, mo
 
 
 def change_the_source_before_writing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare: Callable[..., None] = engine.prepare_tables
+    prepare: Callable[..., None] = ways.prepare_tables
 
     def meanwhile(*args: Any, **more: Any) -> None:
         (shop.folder / "shop.sqlite").chmod(0o644)
         shop.source("UPDATE people SET name = 'changed'")
         prepare(*args, **more)
 
-    monkeypatch.setattr(engine, "prepare_tables", meanwhile)
+    monkeypatch.setattr(ways, "prepare_tables", meanwhile)
 
 
 def test_a_run_does_not_see_what_is_written_meanwhile(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
