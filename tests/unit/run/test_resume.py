@@ -22,7 +22,7 @@ from migrator.run import fingerprint, opened, writing
 from migrator.run.checkpoint import Checkpoint
 from migrator.run.engine import run_plan
 from migrator.run.report import RunReport
-from migrator.source import rows
+from migrator.source import fetch
 from shop import Shop, open_shop
 
 ROWS = 40
@@ -171,7 +171,7 @@ def test_a_segment_is_gone_on_with_in_its_middle_however_its_rows_are_walked(
     monkeypatch.setattr(writing, "time", SimpleNamespace(monotonic=count().__next__))
     monkeypatch.setattr(writing, "PART_S", 1)
     for size in ("FIRST_ROWS", "FETCH_ROWS"):
-        monkeypatch.setattr(rows, size, 1)
+        monkeypatch.setattr(fetch, size, 1)
     monkeypatch.setattr(opened, "SEGMENT_ROWS", 1_000)
     plan = shop.plan(f'Person: {{{source}, key: {{PK: "{key}"}}, columns: none}}')
     stopped_run(shop, door, plan, after=7)
