@@ -33,11 +33,12 @@ from migrator.run.rejects import FailedFile, RejectFile
 from migrator.run.report import RunReport, check_accounts
 from migrator.run.resume import require_same_target, rest_of
 from migrator.run.segment import Segment, SegmentResult
+from migrator.run.sinks import WriteOptions
 from migrator.run.tables import back_up, prepare_tables
 from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
 from migrator.run.workers import Workers, working
-from migrator.run.writing import WriteOptions, write_segment
+from migrator.run.writing import write_segment
 from migrator.target.governor import governors
 from migrator.target.prices import Prices
 

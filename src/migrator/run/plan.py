@@ -16,6 +16,7 @@ from migrator.errors import DocumentError, Problem, known_names
 from migrator.mapping.document import FIXED_ITEMS, load_mapping, read_version
 from migrator.mapping.model import Mapping, TableDefinition
 from migrator.node import Node, describe, read_document
+from migrator.target.backoff import RetryPolicy
 from migrator.target.session import TargetSettings
 from migrator.yamlfile import Filled, load_yaml, scalar
 
@@ -52,6 +53,10 @@ class Settings:
     max_attempts: int = 10
     keep_runs: int = 30
     state_dir: str = ".migrator"  #: absolute in a loaded plan
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(self.max_attempts, self.give_up_after_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -23,7 +23,7 @@ from migrator.run.checkpoint import Checkpoint
 from migrator.run.engine import run_plan
 from migrator.run.report import RunReport
 from migrator.source import fetch
-from shop import Shop, open_shop
+from shop import Shop
 
 ROWS = 40
 SOURCE = f"""
@@ -40,19 +40,6 @@ Break = Callable[[Shop], dict[str, Any]]
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opened, "SEGMENT_ROWS", 10)
-
-
-@pytest.fixture
-def door(moto_url: str) -> Iterator[Door]:
-    with Door(moto_url) as door:
-        yield door
-
-
-@pytest.fixture
-def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    with open_shop(tmp_path, door.url, SOURCE) as shop:
-        yield shop
-        door.faults.clear()
 
 
 def stopped_run(shop: Shop, door: Door, plan: Any, *, after: int = 2, **more: Any) -> RunReport:
