@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -27,6 +27,7 @@ from migrator.source.snapshot import check_unchanged, connect
 PART_S = 2.0
 #: What was cut off may be cut off again soon: a resumed run records more often.
 RESUMED_PART_S = 1.0
+_MOST_PASSED_OVER = 15
 #: Objects that are new, net of those that are gone: far more than two windows of items.
 _COLLECT_EVERY = 200_000
 
@@ -78,6 +79,7 @@ class _Part:
         self._sink = sink
         self._reject_limit = reject_limit
         self._result = SegmentResult(segment.unit.number, segment.number, segment.done)
+        self._passed_over = self._to_pass_over = 0  # batches that are not tried by columns
 
     def write(self, part_s: float) -> SegmentResult:
         try:
@@ -129,7 +131,7 @@ class _Part:
 
     def _put_batch(self, rows: list[RawRow]) -> int:
         """How many of the rows were taken: all, unless one reject was too much."""
-        if not self._losers and (items := self._encoder.encode_items(rows)) is not None:
+        if not self._losers and (items := self._by_columns(rows)) is not None:
             self._result.read += len(rows)
             self._result.rendered_rows += len(rows)
             self._result.items += len(items)
@@ -143,6 +145,16 @@ class _Part:
         else:
             self._sink.put(self._all_of(encoded))
         return self._result.read - before
+
+    def _by_columns(self, rows: list[RawRow]) -> Sequence[EncodedItem] | None:
+        """None where a row is odd. It is seldom alone: after each refusal twice as many batches are not tried."""
+        if self._passed_over < self._to_pass_over:
+            self._passed_over += 1
+            return None
+        items = self._encoder.encode_items(rows)
+        self._passed_over = 0
+        self._to_pass_over = min(2 * self._to_pass_over + 1, _MOST_PASSED_OVER) if items is None else 0
+        return items
 
     def _has_too_many_rejects(self) -> bool:
         return self._reject_limit is not None and len(self._result.rejects) > self._reject_limit

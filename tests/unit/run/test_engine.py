@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from migrator.run import engine, opened, ways
 from migrator.run.engine import run_plan
 from migrator.run.report import RunReport
 from migrator.run.verify import verify_plan
-from shop import Shop, open_shop
+from shop import Shop
 
 PEOPLE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, name TEXT, team TEXT);
@@ -21,12 +21,6 @@ PEOPLE = """
 """
 BY_TEAM = 'Person: {source: people, key: {PK: "{team}"}, attributes: {name: name}, columns: none}'
 BY_CODE = 'Person: {source: people, key: {PK: "P#{code}"}, attributes: {name: name}, columns: none}'
-
-
-@pytest.fixture
-def shop(tmp_path: Path, moto_url: str) -> Iterator[Shop]:
-    with open_shop(tmp_path, moto_url) as shop:
-        yield shop
 
 
 def counts(report: RunReport, *names: str) -> dict[str, tuple[int, ...]]:
