@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from migrator.mapping.encoded import EncodedItem, index_entry_sizes
+from migrator.mapping.encoded import EncodedItem, EncodedItems, index_entry_sizes
 from migrator.mapping.model import TableDefinition
 from migrator.run.keeping import KeepingSink
 from migrator.run.scan import get_items
@@ -68,9 +68,10 @@ class CountingSink:
         self._result = WriteResult()
 
     def put(self, items: Sequence[EncodedItem]) -> None:
+        columns = EncodedItems.of(items)
         self._result.written += len(items)
-        self._result.bytes += sum([item.size_bytes for item in items])
-        self._result.write_units += sum([item.write_units for item in items])
+        self._result.bytes += sum(columns.sizes)
+        self._result.write_units += sum(columns.units)
         if self._table.indexes:
             entries = [size for item in items for size in index_entry_sizes(item, self._table)]
             self._result.index_entries += len(entries)

@@ -18,7 +18,7 @@ from typing import IO
 from isal.isal_zlib import compressobj
 
 from migrator.errors import StoppedError
-from migrator.mapping.encoded import EncodedItem
+from migrator.mapping.encoded import EncodedItem, EncodedItems
 from migrator.run.segment import Segment
 from migrator.target.importfiles import Files
 from migrator.target.outcome import WriteResult
@@ -76,9 +76,10 @@ class FileSink:
         return self._spooled >= FILE_BYTES or self._stopped is not None
 
     def put(self, items: Sequence[EncodedItem]) -> None:
+        columns = EncodedItems.of(items)
         self._items += len(items)
-        self._bytes += sum([item.size_bytes for item in items])
-        self._window += [item.wire for item in items]
+        self._bytes += sum(columns.sizes)
+        self._window += columns.wires
         if len(self._window) >= WINDOW_ITEMS or self._bytes - self._dealt_bytes >= WINDOW_BYTES:
             self._deal()
 
