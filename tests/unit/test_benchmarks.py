@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
-from benchmarks import native
+from benchmarks import native, subjects
 from benchmarks.case import TABLE, Case, iter_items
 from benchmarks.cases import CASES, NARROW, NESTED, NINE, PROVED
 from benchmarks.measure import WorkFolder, measure, used_by
@@ -54,3 +54,9 @@ def sink_program() -> Path:
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_the_sink_counts_every_row_once(tls: bool, tmp_path: Path) -> None:
     assert measure(OURS_ALONE, NINE, ROWS, WorkFolder(tmp_path), latency_ms=1, tls=tls).items == ROWS
+
+
+def test_where_the_peers_are_missing_it_is_said_what_makes_them(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(subjects, "PEERS", tmp_path / "python")
+    with pytest.raises(SystemExit, match="make bench"):
+        subjects.require_peers()

@@ -19,8 +19,8 @@ from migrator.mapping.model import KeyAttribute, TableDefinition
 from migrator.mapping.validate import check_item
 from migrator.mapping.values import to_attribute_value
 from migrator.source.failure import is_about_the_file, message_of, source_path, to_source_error
+from migrator.source.fetch import FETCH_ROWS
 from migrator.source.relation import quote, table_relation
-from migrator.source.rows import FETCH_ROWS
 from migrator.source.schema import Column, Table
 from migrator.source.text import InvalidText, SqliteValue
 

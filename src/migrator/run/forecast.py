@@ -25,4 +25,9 @@ def forecast_run(
 
 def _volume(table: TableDefinition, entities: Sequence[EntityResult], limit: float | None) -> TableVolume:
     parts = [TableVolume(e.written, e.bytes, e.write_units, e.index_entries, e.index_bytes) for e in entities]
-    return replace(TableVolume.together(parts), write_rate=write_rate(table, limit), table_class=table.table_class)
+    return replace(
+        TableVolume.together(parts),
+        write_rate=write_rate(table, limit),
+        table_class=table.table_class,
+        importable=not table.local_indexes,
+    )

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from migrator.run.opened import OpenRun
-from migrator.run.writing import WriteOptions
-from migrator.target.backoff import RetryPolicy
+from migrator.run.sinks import WriteOptions
 from migrator.target.endpoint import resolve_endpoint
 from migrator.target.governor import Governor, write_capacity
 from migrator.target.tablefound import describe
@@ -23,7 +22,7 @@ def write_options(
         endpoint=None if dry_run else resolve_endpoint(target, opened.client()),
         on_existing=settings.on_existing,
         batch_size=settings.batch_size,
-        policy=RetryPolicy(settings.max_attempts, settings.give_up_after_s),
+        policy=settings.retry_policy,
         resumed=resumed,
         in_parts=in_parts,
         undo=undo,

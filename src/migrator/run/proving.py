@@ -75,7 +75,7 @@ class _Prover:
         """For each row its items, by their places and read back from the wire; None where it is rejected."""
         items = self._encoder.encode_items(rows)
         if items is not None:
-            return [((0, attributes),) for attributes in orjson.loads(b"[%b]" % b",".join([i.wire for i in items]))]
+            return [((0, attributes),) for attributes in orjson.loads(b"[%b]" % b",".join(items.wires))]
         return [
             [(place, orjson.loads(item.wire)) for place, item in outcome.items]
             if isinstance(outcome, EncodedRow)

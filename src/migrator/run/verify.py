@@ -33,7 +33,7 @@ from migrator.run.history import last_start
 from migrator.run.inquiry import Inquiry, select_patterns
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.pattern_report import PatternComparison
-from migrator.run.plan import Plan, Settings
+from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.report import write_json
 from migrator.run.scan import get_items, scan_in_parallel
@@ -41,9 +41,8 @@ from migrator.run.segment import iter_outcomes
 from migrator.run.tables import require_as_defined
 from migrator.run.verify_report import AttributeDifference, EntityComparison, ItemDifference, VerifyReport
 from migrator.run.workers import Workers, working
-from migrator.target.backoff import REAL_TIME, RetryPolicy, Timing, ask
+from migrator.target.backoff import REAL_TIME, Timing, ask
 from migrator.target.rawpages import create_raw_client
-from migrator.target.reading import Ask
 
 SCAN_SEGMENTS = 4
 #: Differences of each kind that are told one by one; all are counted.
@@ -98,7 +97,7 @@ class _Verification:
         self._tables = {e.table_number: e.table for e in self._selected.values()}
         self._workers = workers
         self._progress = progress
-        self._ask = _ask(opened.plan.settings)
+        self._ask = partial(ask, policy=opened.plan.settings.retry_policy)
 
     def report(self, sample: int | None, clock: Callable[[], float], timing: Timing) -> VerifyReport:
         for table in self._tables.values():
@@ -247,8 +246,3 @@ def _entity_comparison(
         different=found.get("different", 0),
         expired=found.get("expired", 0),
     )
-
-
-def _ask(settings: Settings) -> Ask:
-    policy = RetryPolicy(max_attempts=settings.max_attempts, give_up_after_s=settings.give_up_after_s)
-    return partial(ask, policy=policy)
