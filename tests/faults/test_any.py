@@ -21,7 +21,7 @@ from conftest import await_table
 from door import Door
 from door_faults import EXPIRED, Script, deny
 from migration import TABLE, Migration
-from migrator.run import engine, opened, outset, writing
+from migrator.run import engine, opened, plan, writing
 from migrator.run.plan import load_plan
 from oracle_rows import Entity, expected_of
 
@@ -93,8 +93,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short segments and short waits."""
     monkeypatch.setattr(opened, "SEGMENT_ROWS", 7)
     monkeypatch.setattr(writing, "PART_S", 0.05)
-    policy = partial(outset.RetryPolicy, first_delay_s=0.001, longest_delay_s=0.02)
-    monkeypatch.setattr(outset, "RetryPolicy", policy)
+    policy = partial(plan.RetryPolicy, first_delay_s=0.001, longest_delay_s=0.02)
+    monkeypatch.setattr(plan, "RetryPolicy", policy)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ INTERRUPT = "def interrupt(*_, **__): os.kill(os.getpid(), signal.SIGINT)\n"
 PLACES = {
     "a row counted by a dry run": (
         ("run", "--dry-run"),
-        "from migrator.run.writing import CountingSink; put = CountingSink.put\n"
+        "from migrator.run.sinks import CountingSink; put = CountingSink.put\n"
         "CountingSink.put = lambda self, items: (interrupt(), put(self, items))[1]\n",
     ),
     "a page read by verify": (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
-from benchmarks import native
+from benchmarks import native, subjects
 from benchmarks.case import TABLE, Case, iter_items
 from benchmarks.cases import CASES, NARROW, NESTED, NINE, PROVED
 from benchmarks.measure import WorkFolder, measure, used_by
@@ -64,3 +64,9 @@ def test_a_run_whose_safeguards_are_switched_off_writes_the_same(
     source, sink = WorkFolder(tmp_path).source(NINE, ROWS), Sink(door.url, certificate=None)
     used_by(patched(name).command(Given(NINE, source, sink, tmp_path)), sink, tmp_path)
     assert len(dynamodb.scan(TableName=TABLE)["Items"]) == ROWS
+
+
+def test_where_the_peers_are_missing_it_is_said_what_makes_them(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(subjects, "PEERS", tmp_path / "python")
+    with pytest.raises(SystemExit, match="make bench"):
+        subjects.require_peers()

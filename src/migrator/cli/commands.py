@@ -112,6 +112,11 @@ def check(plan_path: Path, local: bool) -> int:
 @click.option("--no-values", is_flag=True, help="Leave keys and values of rejected rows out of the page.")
 @prices_option
 @click.option("--restart", is_flag=True, help="Give a run that was cut off up, and begin afresh.")
+@click.option(
+    "--via",
+    metavar="DIR|s3://BUCKET/PREFIX",
+    help="Write files for an import instead of sending items; in a bucket, also import them into a new table.",
+)
 @local_option
 @log_options
 def run(
@@ -123,6 +128,7 @@ def run(
     no_values: bool,
     prices_file: Path | None,
     restart: bool,
+    via: str | None,
     local: bool,
 ) -> int:
     """Run a migration. One that was cut off goes on where it was.
@@ -135,6 +141,8 @@ def run(
 
     if no_values and not page:
         raise UsageError("--no-values is about the page, so it needs --html FILE")
+    if via and local:
+        raise UsageError("--via and --local exclude each other: --via DIR writes files without any target")
     if page:
         from migrator.advise.page import require_extra
 
@@ -143,7 +151,7 @@ def run(
     with opened_plan(plan_path, local=local) as plan:
         require_entities(plan, entities)
         result = run_plan(
-            plan,
+            plan.by_way_of(via),
             dry_run=dry_run,
             entities=entities,
             restart=restart,

@@ -8,7 +8,6 @@ from migrator.run.lock import plan_lock
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.tables import require_table
-from migrator.target.backoff import RetryPolicy
 from migrator.target.clear import count_items, delete_items, require_clearable
 from migrator.target.session import create_client
 
@@ -38,10 +37,9 @@ def clear_table(plan: Plan, name: str, *, progress: bool = False) -> Cleared:
     """Delete all items of one of the plan's tables. Raises UsageError, LockHeldError and TargetError."""
     table = require_table(plan, name)
     settings = plan.settings
-    policy = RetryPolicy(settings.max_attempts, settings.give_up_after_s)
     with plan_lock(settings.state_dir, plan.name, settings.lock_wait_s):
         client = create_client(plan.target)
         require_clearable(client, table)
         with progress_bar("deleted", shown=progress, unit="items") as bar:
-            deleted = delete_items(client, table, policy, bar.update)
-        return Cleared(name, deleted, count_items(client, table, policy))
+            deleted = delete_items(client, table, settings.retry_policy, bar.update)
+        return Cleared(name, deleted, count_items(client, table, settings.retry_policy))

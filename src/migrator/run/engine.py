@@ -23,20 +23,21 @@ from migrator.run.history import RunFolder, remember_start
 from migrator.run.lifetime import Lifetime
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
-from migrator.run.outset import pacing, set_paces, write_options
+from migrator.run.outset import pacing
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.proof import proof
 from migrator.run.recorder import Recorder
 from migrator.run.rejects import FailedFile, RejectFile
 from migrator.run.report import RunReport, check_accounts
-from migrator.run.resume import require_same_target, rest_of
+from migrator.run.resume import rest_of
 from migrator.run.segment import Segment, SegmentResult
-from migrator.run.tables import back_up, prepare_tables
+from migrator.run.sinks import WriteOptions
 from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
+from migrator.run.ways import way_of
 from migrator.run.workers import Workers, working
-from migrator.run.writing import WriteOptions, write_segment
+from migrator.run.writing import write_segment
 from migrator.target.prices import Prices
 
 #: Items of each entity that `verify: sample` compares.
@@ -96,6 +97,7 @@ class _Run:
         self._stop = workers.stop
         self._dry = dry_run
         self._progress = progress
+        self._way = way_of(plan, workers, dry_run=dry_run, progress=progress)
         self._prices = prices
         self._life = Lifetime(plan)
         self._is_locked = False
@@ -127,6 +129,7 @@ class _Run:
             resumed=self._life.saved is not None,
             timeline=self._accounts.timeline,
             verification=self._verification,
+            via=self._way.told,
         )
         check_accounts(report)
         if not self._dry or report.error:
@@ -157,14 +160,9 @@ class _Run:
             self._migrate(opened, names)
 
     def _migrate(self, opened: OpenRun, names: Sequence[str]) -> None:
-        saved = self._life.saved
-        if saved is not None:
-            require_same_target(saved, opened)
-        prepare_tables(opened, self._plan, dry_run=self._dry)
-        if saved is None and not self._dry:
-            if self._plan.settings.backup:
-                back_up(opened, self._plan, self._life.started)
-            self._life.begin(opened, names)
+        self._way.prepare(opened, self._life)
+        if self._life.saved is None and not self._dry:
+            self._life.begin(opened, names, *self._way.place(opened))
         for number, repeats in opened.iter_repeats():
             self._accounts.warn(number, repeats)
         if error := self._accounts.over_limit(self.folder.rejects):
@@ -172,7 +170,8 @@ class _Run:
         with proof(opened, self._workers, kept=not self._dry) as losers:
             if not self._stop.flag.is_set():
                 self._write_all(opened, losers)
-        if self._plan.settings.verify != "none" and not self._dry and not self._stop.flag.is_set():
+        verifies = self._plan.settings.verify != "none" and self._way.fills_tables
+        if verifies and not self._dry and not self._stop.flag.is_set():
             self._verify(opened)
 
     def _verify(self, opened: OpenRun) -> None:
@@ -182,15 +181,7 @@ class _Run:
     def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
         if not self._dry:
             remember_start(self._plan, self.folder)
-            set_paces(opened, self._workers.governors)
-        # A dry run records nothing, so it needs no parts.
-        options = write_options(
-            opened,
-            dry_run=self._dry,
-            resumed=self._life.saved is not None,
-            in_parts=not self._dry,
-            undo=self.folder.undo if self._plan.settings.rollback and not self._dry else None,
-        )
+        options = self._way.options(opened, self._life)
 
         def task(segment: Segment) -> _Task:
             lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
@@ -204,13 +195,16 @@ class _Run:
         with (
             RejectFile(self.folder.rejects, self._life.totals.rejects_bytes) as rejects,
             FailedFile(self.folder.failed, self._life.totals.failed_bytes) as failed,
-            progress_bar("written" if not self._dry else "rendered", shown=self._progress) as bar,
         ):
             recorder = Recorder(self._accounts, rejects, failed, self._life)
-            for results in self._workers.map_together(write_segment, map(task, self._iter_left(opened)), follow):
-                self._settle(recorder, results)
-                bar.update(sum(result.read for result in results))
+            with progress_bar("written" if not self._dry else "rendered", shown=self._progress) as bar:
+                for results in self._workers.map_together(write_segment, map(task, self._iter_left(opened)), follow):
+                    self._settle(recorder, results)
+                    bar.update(sum(result.read for result in results))
             recorder.close()
+            if not self._stop.flag.is_set():
+                for result in self._way.finish(opened, self._life, self._accounts, losers):
+                    recorder.book(result)
 
     def _iter_left(self, opened: OpenRun) -> Iterator[Segment]:
         for segment in spread(opened.segments):

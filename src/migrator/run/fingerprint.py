@@ -21,6 +21,8 @@ from migrator.target.session import TargetSettings
 
 #: The settings that decide what is written.
 GUARDED_SETTINGS = ("on_existing", "validate", "rollback")
+#: Items that went another way are in another place.
+VIA = "--via"
 
 
 def plan_guards(plan: Plan, names: Sequence[str]) -> dict[str, str]:
@@ -32,6 +34,7 @@ def plan_guards(plan: Plan, names: Sequence[str]) -> dict[str, str]:
         "the version of SQLite": sqlite3.sqlite_version,
         "the entities that are run": [name for name in plan.entity_names if not names or name in names],
         **{f"settings.{name}": getattr(plan.settings, name) for name in GUARDED_SETTINGS},
+        **({VIA: plan.via} if plan.via else {}),
         **dict(_mappings(plan)),
     }
     return {what: _digest(value) for what, value in found.items()}

@@ -22,8 +22,9 @@ from migrator.run.checkpoint import SavedEntity, SavedRun
 from migrator.run.collisions import Losers, find_losers
 from migrator.run.digests import DigestStore
 from migrator.run.plan import Plan
+from migrator.run.proving import prove_segment
 from migrator.run.records import ItemRecord, Labels
-from migrator.run.segment import Segment, SegmentResult, Unit, prove_segment
+from migrator.run.segment import Segment, SegmentResult, Unit
 from migrator.run.workers import Workers
 from migrator.source.integrity import check_integrity
 from migrator.source.relation import quote
@@ -32,6 +33,8 @@ from migrator.source.snapshot import Snapshot, connect, take_snapshot
 from migrator.target.session import create_client
 
 SEGMENT_ROWS = 20_000
+#: A segment gives a file, of which an import takes fewer the larger they are; a kill costs no more than these rows.
+VIA_SEGMENTS = 5
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +169,11 @@ def open_run(
             saved.snapshots if saved else tuple(_iter_taken(plan, scratch, integrity=integrity, reads_rows=reads_rows))
         )
         bound = bind_entities(plan, entities, taken, int(time.time()) if now_s is None else now_s)
-        yield OpenRun(plan, bound, taken, scratch, saved.segment_rows if saved else SEGMENT_ROWS)
+        yield OpenRun(plan, bound, taken, scratch, saved.segment_rows if saved else _segment_rows(plan))
+
+
+def _segment_rows(plan: Plan) -> int:
+    return SEGMENT_ROWS if plan.via is None else SEGMENT_ROWS * VIA_SEGMENTS
 
 
 @contextmanager

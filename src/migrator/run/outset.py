@@ -8,10 +8,9 @@ from pathlib import Path
 
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
+from migrator.run.sinks import WriteOptions
 from migrator.run.tables import tables_of
 from migrator.run.workers import Pacing
-from migrator.run.writing import WriteOptions
-from migrator.target.backoff import RetryPolicy
 from migrator.target.endpoint import resolve_endpoint
 from migrator.target.governor import Governor, governors, write_capacity
 from migrator.target.tablefound import describe
@@ -27,7 +26,7 @@ def write_options(
         endpoint=None if dry_run else resolve_endpoint(target, opened.client()),
         on_existing=settings.on_existing,
         batch_size=settings.batch_size,
-        policy=RetryPolicy(settings.max_attempts, settings.give_up_after_s),
+        policy=settings.retry_policy,
         resumed=resumed,
         in_parts=in_parts,
         undo=undo,

@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from migrator.errors import DocumentError, Problem, known_names
 from migrator.mapping.document import FIXED_ITEMS, load_mapping, read_version
 from migrator.mapping.model import Mapping, TableDefinition
 from migrator.node import Node, describe, read_document
+from migrator.target.backoff import RetryPolicy
 from migrator.target.session import TargetSettings
 from migrator.yamlfile import Filled, load_yaml, scalar
 
@@ -53,6 +54,10 @@ class Settings:
     keep_runs: int = 30
     state_dir: str = ".migrator"  #: absolute in a loaded plan
 
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(self.max_attempts, self.give_up_after_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -63,6 +68,7 @@ class Plan:
     entities: tuple[str, ...] | None  #: only these, in this order
     target: TargetSettings
     settings: Settings
+    via: str | None = None  #: of the command line: the folder or the s3:// prefix where files for an import are put
 
     @property
     def entity_names(self) -> tuple[str, ...]:
@@ -71,6 +77,10 @@ class Plan:
             return tuple(self.entities)
         fixed = (FIXED_ITEMS,) if any(mapping.fixed_items for mapping in self.mappings) else ()
         return (*fixed, *(entity.name for mapping in self.mappings for entity in mapping.entities))
+
+    def by_way_of(self, via: str | None) -> Plan:
+        """The plan with its items put in files there; None: sent to their tables."""
+        return replace(self, via=via)
 
 
 def load_plan(path: str | Path) -> Plan:

@@ -36,7 +36,7 @@ from migrator.run.scan import BATCH_GET_KEYS, get_items
 from migrator.run.tables import tables_of
 from migrator.run.undo import WrittenLine, iter_written, layers
 from migrator.run.workers import Workers, working
-from migrator.target.backoff import REAL_TIME, RetryPolicy, Timing, ask
+from migrator.target.backoff import REAL_TIME, Timing, ask
 from migrator.target.paced import PacedAsk
 from migrator.target.session import create_client
 from migrator.target.undo import Fate, Undo, Written
@@ -96,8 +96,7 @@ class _Rollback:
         self._progress = progress
         self._started = datetime.fromtimestamp(clock(), UTC)
         self._counts: dict[str, Counter[Fate]] = {name: Counter() for name in saved.tables}
-        policy = RetryPolicy(plan.settings.max_attempts, plan.settings.give_up_after_s)
-        self._ask = partial(ask, policy=policy, timing=timing, stop=workers.stop.flag.is_set)
+        self._ask = partial(ask, policy=plan.settings.retry_policy, timing=timing, stop=workers.stop.flag.is_set)
         self._is_stopped = workers.stop.flag.is_set
         self._timing = timing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from migrator.run.report import Retried, RunReport
 from migrator.run.rollback import roll_back
 from migrator.run.verify import verify_plan
 from migrator.target.table import create_table
-from shop import Shop, open_shop
+from shop import Shop
 
 #: c2 and c7 have no name, c4 has one that is no text.
 SOURCE = """
@@ -35,19 +35,6 @@ BY_TEAM = 'Person: {source: people, key: {PK: "{team}"}, attributes: {code: code
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opened, "SEGMENT_ROWS", 3)
-
-
-@pytest.fixture
-def door(moto_url: str) -> Iterator[Door]:
-    with Door(moto_url) as door:
-        yield door
-
-
-@pytest.fixture
-def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    with open_shop(tmp_path, door.url, SOURCE) as shop:
-        yield shop
-        door.faults.clear()
 
 
 def totals(report: RunReport) -> tuple[float, ...]:

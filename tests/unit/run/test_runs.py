@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,26 +16,13 @@ from migrator.run.lock import plan_lock
 from migrator.run.replay import retry_plan
 from migrator.run.rollback import roll_back
 from migrator.run.runs import past_runs
-from shop import Shop, open_shop
+from shop import Shop
 
-PEOPLE = """
+SOURCE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, name);
     INSERT INTO people VALUES ('a', 'Al'), ('b', NULL);
 """
 BY_NAME = 'Person: {source: people, key: {PK: "{name}"}, columns: none}'
-
-
-@pytest.fixture
-def door(moto_url: str) -> Iterator[Door]:
-    with Door(moto_url) as door:
-        yield door
-
-
-@pytest.fixture
-def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    with open_shop(tmp_path, door.url, PEOPLE) as shop:
-        yield shop
-        door.faults.clear()
 
 
 def test_a_plan_that_was_never_run_says_so_and_leaves_no_trace(shop: Shop) -> None:
