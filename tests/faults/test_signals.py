@@ -58,8 +58,8 @@ PLACES = {
     ),
     "a page read by verify": (
         ("verify",),
-        "from migrator.run import scan; found = scan._found\n"
-        "scan._found = lambda *given: (interrupt(), found(*given))[1]\n",
+        "from migrator.run.digests import ActualStore; add = ActualStore.add_page\n"
+        "ActualStore.add_page = lambda *given: (interrupt(), add(*given))[1]\n",
     ),
     "a checkpoint half written": (
         ("run",),

@@ -174,10 +174,13 @@ def run(
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Compare only N items of each entity.")
 @entity_option
 @file_option("--report", help="Also write the differences, as JSON, to FILE.")
+@click.option("--restart", is_flag=True, help="Give a verification that was cut off up, and begin afresh.")
 @local_option
 @log_options
-def verify(plan_path: Path, sample: int | None, entities: tuple[str, ...], report: Path | None, local: bool) -> int:
-    """Render every source row again and compare it with the table, both ways.
+def verify(
+    plan_path: Path, sample: int | None, entities: tuple[str, ...], report: Path | None, restart: bool, local: bool
+) -> int:
+    """Render every source row again and compare it with the table, both ways. One that was cut off goes on.
 
     Reports items that are missing, extra or different. Then asks the mapping's access patterns of table and source,
     and tells which of them agree. Exit code 4 means that there are differences, or that a pattern does not agree.
@@ -186,7 +189,9 @@ def verify(plan_path: Path, sample: int | None, entities: tuple[str, ...], repor
 
     with opened_plan(plan_path, local=local) as plan:
         require_entities(plan, entities)
-        result = verify_plan(plan, entities=entities, sample=sample, progress=show_progress(), report_file=report)
+        result = verify_plan(
+            plan, entities=entities, sample=sample, restart=restart, progress=show_progress(), report_file=report
+        )
     show(result.to_text())
     return result.exit_code
 

@@ -7,10 +7,11 @@ that boto3's low-level client read: `verify` compares the two, and collisions go
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from hashlib import blake2b
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -103,7 +104,12 @@ def digest(attributes: Attributes) -> bytes:
     >>> digest({"a": {"N": "1.0"}}) == digest({"a": {"N": "1"}}), digest({"a": {"S": "1"}}) == digest({"a": {"N": "1"}})
     (True, False)
     """
-    return hashlib.blake2b(_sorted_json(_canonical_map(attributes)), digest_size=_DIGEST_BYTES).digest()
+    return wire_digest(_sorted_json(_canonical_map(attributes)))
+
+
+def wire_digest(wire: bytes) -> bytes:
+    """The digest of an item that stands on the wire as `digest` spells it: attributes by name, numbers normal."""
+    return blake2b(wire, digest_size=_DIGEST_BYTES).digest()
 
 
 def canonical_bytes(value: AttributeValue) -> bytes:
@@ -122,10 +128,11 @@ def _canonical_map(attributes: Attributes) -> Attributes:
     """The map itself where nothing in it has another spelling, as nearly always."""
     respelled: Attributes = {}
     for name, value in attributes.items():
-        if "S" not in value:
-            for kind, content in value.items():
-                if kind in _SPELLED and not (kind == "N" and is_normal(content)):
-                    respelled[name] = {kind: _SPELLED[kind](content)}
+        if "S" in value or ("N" in value and is_normal(value["N"])):
+            continue
+        for kind, content in value.items():
+            if kind in _SPELLED:
+                respelled[name] = {kind: _SPELLED[kind](content)}
     return attributes | respelled if respelled else attributes
 
 
@@ -162,6 +169,20 @@ def key_text(attributes: Attributes, table: TableDefinition) -> str:
     key = [_key_part(attributes[table.partition_key.name])]
     if table.sort_key:
         key.append(_key_part(attributes[table.sort_key.name]))
+    return _joined_key(key)
+
+
+def key_texts(identities: Iterable[Any], table: TableDefinition) -> list[str]:
+    """Those of many items, by what their keys compare by (`encoded.identity`)."""
+    columns = zip(*identities, strict=True) if table.sort_key else (identities,)
+    parts = [
+        zip(repeat(key.type), map(_FROM_IDENTITY[key.type], column))
+        for key, column in zip(table.key_attributes, columns, strict=True)
+    ]
+    return list(map(_joined_key, zip(*parts, strict=True)))
+
+
+def _joined_key(key: Sequence[Sequence[str]]) -> str:
     quick = _sorted_json(key)
     return quick.decode() if quick.isascii() else json.dumps(key, separators=(",", ":"))
 
@@ -191,6 +212,11 @@ def _describe(value: AttributeValue) -> str:
 
 _TO_TEXT: Mapping[str, Callable[[Any], str]] = {
     "N": normal_number,
+    "B": _base64,
+}
+_FROM_IDENTITY: Mapping[str, Callable[[Any], str]] = {
+    "S": str,
+    "N": lambda number: normal_number(str(number)),
     "B": _base64,
 }
 _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {"S": str, "N": str, "B": base64.b64decode}

@@ -31,8 +31,9 @@ EMPTY_LISTS = Wires((OPENINGS["L"] + b"[]",), EMPTY_SURPLUS)
 class Named:
     """Attributes, or the entries of a map, one after another."""
 
-    def __init__(self, count: int, *, nested: bool = False) -> None:
+    def __init__(self, count: int, *, nested: bool = False, in_order: bool = False) -> None:
         self._count = count  #: of rows
+        self._in_order = in_order  #: each stands where it was added, also where rows lack what comes first
         self._surplus_of_one = ENTRY_SURPLUS if nested else ATTRIBUTE_SURPLUS
         self._pieces: list[bytes | Sequence[bytes]] = []
         self._surplus = 0
@@ -48,7 +49,7 @@ class Named:
 
     def add_sparse(self, name: str, column: Column, form: Callable[[Column], Wires], *, keep: bool = False) -> None:
         """One that stands for NULL, or is absent, where the column has None."""
-        if not self._pieces:
+        if not self._pieces and not self._in_order:
             # What comes first must come first in every row; DynamoDB knows no order.
             self._later.append(lambda: self.add_sparse(name, column, form, keep=keep))
             return
@@ -64,7 +65,7 @@ class Named:
             self._present[name] = [v is not None for v in column]
 
     def _before(self, name: str) -> bytes:
-        return (b"}," if self._pieces else b"{") + orjson.dumps(name) + b":"
+        return (b"}," if self._pieces or self._in_order else b"{") + orjson.dumps(name) + b":"
 
     def maps(self) -> Wires:
         if self._later and not self._pieces:
@@ -79,6 +80,8 @@ class Named:
     def encoded(self, identities: Iterable[Any], indexes: Sequence[IndexDefinition]) -> EncodedItems:
         """`indexes` are those that an item enters unless it lacks a key."""
         wires = Wires(tuple(self._pieces)).joined(self._count, after=b"}}")
+        if self._in_order:
+            wires = [b"{" + wire.removeprefix(b"},") for wire in wires]
         sizes: Iterable[int] = map(len, wires)
         for surplus in self._surpluses:
             sizes = map(sub, sizes, surplus)

@@ -18,7 +18,7 @@ import orjson
 
 from migrator.errors import RowRejected
 from migrator.mapping.compile_code import Code
-from migrator.mapping.compile_columns import EncodeItems, compile_columns, no_items
+from migrator.mapping.compile_columns import EncodeItems, compile_columns, is_spelled_alike, no_items
 from migrator.mapping.compile_expressions import Level, NotWorthIt
 from migrator.mapping.compile_items import write_item
 from migrator.mapping.decimals import is_canonical
@@ -55,6 +55,7 @@ class EntityEncoder:
     encode_rows: EncodeRows
     encode_items: EncodeItems  #: nearly always possible, and half the work
     row: Callable[[RawRow], Row]
+    is_canonical: bool  #: `canonical.wire_digest` may be asked of what `encode_items` gives
 
 
 def compile_entity(
@@ -65,10 +66,12 @@ def compile_entity(
     *,
     validate: bool = True,
     identities: bool = True,
+    canonical: bool = False,
 ) -> EntityEncoder:
     """The encoder of a bound entity; `read` is what `mapping.reads` makes of it.
 
     Without `identities` items may have None for theirs: nobody asks where no two items can have one key.
+    With `canonical` they stand as they are digested, wherever the entity allows it without a look at each.
     """
     rows = RawRows.of(entity, read)
     row = rows.layout.row
@@ -86,8 +89,10 @@ def compile_entity(
         encode_rows = _generate(entity, rows, table, context, plain)
     except (NotWorthIt, RowRejected, UnicodeEncodeError):
         # Whatever is wrong with the mapping rejects rows, and the plain renderer says which.
-        return EntityEncoder(lambda raws: [plain(raw) for raw in raws], no_items, row)
-    return EntityEncoder(encode_rows, compile_columns(entity, rows, table, identities=identities), row)
+        return EntityEncoder(lambda raws: [plain(raw) for raw in raws], no_items, row, is_canonical=False)
+    canonical = canonical and is_spelled_alike(entity)
+    encode_items = compile_columns(entity, rows, table, identities=identities, by_name=canonical)
+    return EntityEncoder(encode_rows, encode_items, row, canonical)
 
 
 #: What generated code calls by name

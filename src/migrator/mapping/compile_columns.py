@@ -65,8 +65,10 @@ class _Key:
         return _KEYS[self.attribute.type](self, chunk, items)
 
 
-def compile_columns(entity: Entity, rows: RawRows, table: TableDefinition, *, identities: bool = True) -> EncodeItems:
-    """Without `identities` the items have None for theirs."""
+def compile_columns(
+    entity: Entity, rows: RawRows, table: TableDefinition, *, identities: bool = True, by_name: bool = False
+) -> EncodeItems:
+    """Without `identities` the items have None for theirs; `by_name` is the order of their attributes."""
     if len(entity.items) > 1 or entity.items[0].where or entity.rules:
         return no_items
     item = entity.items[0]
@@ -81,23 +83,23 @@ def compile_columns(entity: Entity, rows: RawRows, table: TableDefinition, *, id
         key = _Key(*limits[name], parts_of(templates[name], rows.places), name in own)
         return key.write if identities else _without_text(key)
 
-    keys = [key(name) for name in own]
-    index_only = [key(name) for name in templates if name not in own]
+    writers: dict[str, Callable[[Chunk, Named], Any]] = {name: key(name) for name in (*own, *templates)}
     level = Level(rows, entity.nulls)
     try:
         for name in templates:
             refuse_escapes(name)
-        writers = [attribute_writer(level, name, expression) for name, expression in attributes]
+        writers |= {name: attribute_writer(level, name, expression) for name, expression in attributes}
     except NotWorthIt:
         return no_items
+    if by_name:
+        writers = dict(sorted(writers.items()))
     entered = [index for index in table.indexes if {key.name for key in index.key_attributes} <= templates.keys()]
 
     def encode(raws: list[RawRow]) -> EncodedItems | None:
-        chunk, items = Chunk.of(raws), Named(len(raws))
+        chunk, items = Chunk.of(raws), Named(len(raws), in_order=by_name)
         try:
-            compared = [write(chunk, items) for write in keys]
-            for write in (*index_only, *writers):
-                write(chunk, items)
+            written = {name: write(chunk, items) for name, write in writers.items()}
+            compared = [written[name] for name in own]
             return items.encoded(_identities(compared) if identities else repeat(None, len(raws)), entered)
         except _NOT_THIS_WAY:
             return None
@@ -117,6 +119,25 @@ def _is_plain(expression: Expression | None) -> bool:
         case Children():
             return all(map(_is_plain, child_expressions(expression)))
     return isinstance(expression, Constant)
+
+
+def is_spelled_alike(entity: Entity) -> bool:
+    """Whether items `by_name` stand on the wire as `canonical.digest` spells them.
+
+    SQLite's own numbers do; those of a document may be spelled otherwise, and its names stand as they came.
+    """
+    return all(
+        _is_spelled_alike(expression) for item in entity.items for _, expression in (*item.attributes, *item.rest)
+    )
+
+
+def _is_spelled_alike(expression: Expression) -> bool:
+    match expression:
+        case ColumnValue(filters=filters, hint=hint):
+            return not filters and hint != "json"
+        case Constant(value):
+            return not value.keys().isdisjoint(("S", "BOOL", "NULL"))
+    return isinstance(expression, Template)
 
 
 def _identities(compared: list[Iterable[Any]]) -> Iterable[Any]:

@@ -27,7 +27,7 @@ _INDEXES = (
     "CREATE INDEX IF NOT EXISTS expected_key ON expected (question, key)",
     "CREATE INDEX IF NOT EXISTS answered_key ON answered (question, key)",
 )
-_REPEATS = """CREATE TABLE repeats AS SELECT * FROM items
+_REPEATS = """CREATE TABLE IF NOT EXISTS repeats AS SELECT * FROM items
     WHERE (entity, segment, row_no, item) IN (SELECT entity, segment, row_no, item FROM skipped)"""
 #: The columns of the picked rows' keys and the comparisons with those of items are put in.
 _EXPECT_ROWS = """

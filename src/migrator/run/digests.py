@@ -1,22 +1,27 @@
 """Digests of items on disk, so that millions of keys are compared in bounded memory.
 
-A scratch SQLite file: it begins empty, keeps no journal, and is removed when it is closed. Only what a run proves of
-its keys is kept, until the run ends, so that one that is cut off need not prove it again.
+A scratch SQLite file: it begins empty, keeps no journal, and is removed when it is closed. What a run proves of its
+keys, and what a verification has read, is kept until that ends, so that one that is cut off need not do it again.
 What is expected (rendered from the source) and what is actual (scanned from the table) stand side by side in it.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import orjson
+
 from migrator.errors import StoppedError
+from migrator.mapping.encoded import from_wire, to_wire
+from migrator.mapping.model import Attributes
 from migrator.run.records import ItemRecord
+from migrator.run.scan import ScanPage
 from migrator.source.text import InvalidText, SqliteValue, decode_text
 
 #: Enough for the upper levels of the indexes of some ten million keys.
@@ -33,7 +38,12 @@ _ITEMS = """CREATE TABLE IF NOT EXISTS items (
     tbl INTEGER, key TEXT, digest BLOB, expires INTEGER, width INTEGER)"""
 _RENDERED = "CREATE TABLE IF NOT EXISTS rendered (segment INTEGER PRIMARY KEY)"
 _COLUMNS = ("entity", "segment", "row_no", "item", "tbl", "key", "digest", "expires", "width")
-_ACTUAL = "CREATE TABLE actual (tbl INTEGER, key TEXT, digest BLOB)"
+_ACTUAL = (
+    "CREATE TABLE IF NOT EXISTS actual (tbl INTEGER, key TEXT, digest BLOB)",
+    # `last` is the wire form of the key after which the scan of a segment goes on, NULL at its end.
+    """CREATE TABLE IF NOT EXISTS scanned (tbl INTEGER, segment INTEGER, last TEXT, PRIMARY KEY (tbl, segment))
+       WITHOUT ROWID""",
+)
 
 
 class DigestStore:
@@ -77,6 +87,13 @@ class DigestStore:
                 self._widen(len(shape))
                 self.connection.executemany(_insert(shape), map(_values, group))
 
+    def keep_only(self, tables: Collection[str]) -> None:
+        """Drop what an earlier part worked out from these."""
+        with disk_errors(self.path), transaction(self.connection):
+            found = self.connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+            for name in {name for (name,) in found} - set(tables):
+                self.connection.execute(f"DROP TABLE {name}")
+
     def rendered(self) -> set[int]:
         """The numbers of the segments that are here as a whole."""
         with disk_errors(self.path):
@@ -103,6 +120,16 @@ class DigestStore:
             return dict(self.connection.execute("SELECT entity, count(*) FROM items GROUP BY entity"))
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a kept store can be gone on with; so can one that is not there yet."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    return bool(found == "ok")
+
+
 class ActualStore:
     """The items that were found in the tables, in the expected items' file."""
 
@@ -110,16 +137,35 @@ class ActualStore:
         self._path = expected.path
         self._connection = expected.connection
         with disk_errors(self._path):
-            self._connection.execute(_ACTUAL)
+            for statement in _ACTUAL:
+                self._connection.execute(statement)
+
+    def add_page(self, table: int, page: ScanPage) -> None:
+        """What was read, and how far, are one: no item is ever here twice, and none is passed over."""
+        with disk_errors(self._path), transaction(self._connection):
+            self._connection.executemany(_found(table), page.found)
+            last = None if page.last is None else to_wire(page.last).decode()
+            self._connection.execute("REPLACE INTO scanned VALUES (?, ?, ?)", (table, page.segment, last))
+
+    def scanned(self, table: int) -> dict[int, Attributes | None]:
+        """How far each segment of a table's scan was read, as `scan.scan_in_parallel` takes it."""
+        query = "SELECT segment, last FROM scanned WHERE tbl = ?"
+        with disk_errors(self._path):
+            found = self._connection.execute(query, (table,)).fetchall()
+        return {segment: None if last is None else from_wire(orjson.loads(last)) for segment, last in found}
 
     def add(self, table: int, found: Iterable[tuple[str, bytes]]) -> None:
         """`found`: key text and digest."""
         with disk_errors(self._path), transaction(self._connection):
-            self._connection.executemany(f"INSERT INTO actual VALUES ({table:d}, ?, ?)", found)
+            self._connection.executemany(_found(table), found)
 
     def index_keys(self) -> None:
         with disk_errors(self._path):
             self._connection.execute("CREATE INDEX IF NOT EXISTS actual_key ON actual (tbl, key)")
+
+
+def _found(table: int) -> str:
+    return f"INSERT INTO actual VALUES ({table:d}, ?, ?)"
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator import __version__
+from migrator.run.lock import last_taken
 from migrator.run.plan import Plan
 from migrator.target.session import TargetSettings
 
@@ -38,6 +39,16 @@ def plan_guards(plan: Plan, names: Sequence[str]) -> dict[str, str]:
         **dict(_mappings(plan)),
     }
     return {what: _digest(value) for what, value in found.items()}
+
+
+def verification_guards(plan: Plan, names: Sequence[str], sample: int | None) -> dict[str, str]:
+    """The same for a verification, whose items are to be those that the last run left."""
+    return plan_guards(plan, names) | {
+        "--sample": _digest(sample),
+        "what is in the tables: the plan was run, or its tables cleared": _digest(
+            last_taken(plan.settings.state_dir, plan.name)
+        ),
+    }
 
 
 def _mappings(plan: Plan) -> Iterator[tuple[str, Any]]:

@@ -118,6 +118,11 @@ def state_file(plan: Plan) -> Path:
     return _folder(plan) / "state.sqlite"
 
 
+def verification_folder(plan: Plan) -> Path:
+    """Where the plan's unfinished verification keeps what going on takes."""
+    return _folder(plan) / "verify"
+
+
 def remember_start(plan: Plan, folder: RunFolder) -> None:
     """Before the first item is written: what `{now: …}` is from here on, in this target's tables."""
     write_json(_starts_file(plan), _starts(plan) | {_target_name(plan.target): folder.now_s})

@@ -66,6 +66,13 @@ def is_locked(state_dir: str | Path, plan_name: str) -> bool:
     return False
 
 
+def last_taken(state_dir: str | Path, plan_name: str) -> tuple[int | None, bool]:
+    """When a command last took the plan's lock (ns), and whether one holds it now: equal while none has written."""
+    path = lock_path(state_dir, plan_name)
+    # Each taker writes its name into the file.
+    return path.stat().st_mtime_ns if path.exists() else None, is_locked(state_dir, plan_name)
+
+
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

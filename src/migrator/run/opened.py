@@ -10,15 +10,15 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from migrator.errors import UsageError
 from migrator.run.binding import BoundEntity, bind_entities, may_collide
-from migrator.run.checkpoint import SavedEntity, SavedRun
+from migrator.run.checkpoint import SavedEntity
 from migrator.run.collisions import Losers, find_losers
 from migrator.run.digests import DigestStore
 from migrator.run.plan import Plan
@@ -37,6 +37,16 @@ SEGMENT_ROWS = 20_000
 VIA_SEGMENTS = 5
 
 log = logging.getLogger(__name__)
+
+
+class Saved(Protocol):
+    """What was read by an earlier part of a run or of a verification, and how it was cut."""
+
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]: ...
+
+    @property
+    def segment_rows(self) -> int: ...
 
 
 class OpenRun:
@@ -93,14 +103,9 @@ class OpenRun:
             may_collide(a, b) for a, b in itertools.combinations(self.entities, 2)
         )
 
-    def render_all(
-        self, workers: Workers, progress: Callable[[int], object] | None = None
-    ) -> Iterator[list[ItemRecord]]:
+    def render_all(self, workers: Workers) -> Iterator[list[ItemRecord]]:
         """Records of every item of every row that is not rejected for itself."""
-        for result in self.iter_rendered(workers):
-            if progress:
-                progress(result.read)
-            yield result.records
+        return (result.records for result in self.iter_rendered(workers))
 
     def iter_rendered(self, workers: Workers, done: Container[int] = ()) -> Iterator[SegmentResult]:
         """Segments rendered for their records, less those that are `done`, by their numbers."""
@@ -154,7 +159,7 @@ def open_run(
     integrity: bool = False,
     reads_rows: bool = True,
     folder: Path | None = None,
-    saved: SavedRun | None = None,
+    saved: Saved | None = None,
 ) -> Iterator[OpenRun]:
     """Open the sources and fit the mappings to them.
 

@@ -10,14 +10,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import orjson
 
-from migrator.mapping.canonical import digest, key_text
+from migrator.mapping.canonical import digest, key_text, key_texts, wire_digest
 from migrator.mapping.compile import EntityEncoder, compile_entity
-from migrator.mapping.encoded import EncodedRow, encode_item
+from migrator.mapping.encoded import EncodedItems, EncodedRow, encode_item
 from migrator.mapping.model import Attributes, Entity
-from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
+from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, of_columns, shortened
 from migrator.run.segment import Segment, SegmentResult, expires_at
 from migrator.run.workers import WORKER
 from migrator.source.read import Read
@@ -56,32 +57,47 @@ class _Prover:
         unit = segment.unit
         self._segment = segment
         self._encoder: EntityEncoder = compile_entity(
-            entity, read, unit.table, unit.context, validate=unit.validate, identities=False
+            entity, read, unit.table, unit.context, validate=unit.validate, canonical=True
         )
         self._key = layout_of(read).key
         self._watched = tuple(_iter_watched(entity, read))
 
     def records(self, before: int, rows: list[RawRow]) -> Iterator[ItemRecord]:
         """Of rows that come after so many others of the segment."""
-        for position, (raw, items) in enumerate(zip(rows, self._encoded(rows), strict=True), before):
+        items = self._encoder.encode_items(rows)  # never of an entity with rules
+        return self._row_by_row(before, rows) if items is None else self._by_columns(before, rows, items)
+
+    def _by_columns(self, before: int, rows: list[RawRow], items: EncodedItems) -> Iterator[ItemRecord]:
+        unit = self._segment.unit
+        expires: Iterable[int | None] = repeat(None)
+        digests = map(wire_digest, items.wires)
+        if unit.table.time_to_live or not self._encoder.is_canonical:
+            parsed = orjson.loads(b"[%b]" % b",".join(items.wires))
+            expires = (expires_at(attributes, unit.table) for attributes in parsed)
+            digests = digests if self._encoder.is_canonical else map(digest, parsed)
+        columns = (
+            repeat(unit.number),
+            repeat(self._segment.number),
+            range(before, before + len(rows)),
+            repeat(0),
+            repeat(unit.table_number),
+            key_texts(items.identities, unit.table),
+            digests,
+            expires,
+            [tuple([raw[place] for place in self._key]) for raw in rows],
+        )
+        return of_columns(columns)
+
+    def _row_by_row(self, before: int, rows: list[RawRow]) -> Iterator[ItemRecord]:
+        for position, (raw, outcome) in enumerate(zip(rows, self._encoder.encode_rows(rows), strict=True), before):
+            if not isinstance(outcome, EncodedRow):
+                continue
             source_key = tuple([raw[place] for place in self._key])
-            for place, attributes in items or ():
-                yield _item_record(self._segment, position, source_key, place, attributes)
-            if items is not None and self._watched:
+            for place, item in outcome.items:
+                yield _item_record(self._segment, position, source_key, place, orjson.loads(item.wire))
+            if self._watched:
                 values = self._encoder.row(raw).values
                 yield from _unique_records(self._segment, position, source_key, self._watched, values)
-
-    def _encoded(self, rows: list[RawRow]) -> Iterable[Sequence[tuple[int, Attributes]] | None]:
-        """For each row its items, by their places and read back from the wire; None where it is rejected."""
-        items = self._encoder.encode_items(rows)
-        if items is not None:
-            return [((0, attributes),) for attributes in orjson.loads(b"[%b]" % b",".join(items.wires))]
-        return [
-            [(place, orjson.loads(item.wire)) for place, item in outcome.items]
-            if isinstance(outcome, EncodedRow)
-            else None
-            for outcome in self._encoder.encode_rows(rows)
-        ]
 
 
 def _item_record(

@@ -6,7 +6,7 @@ Shared by the segments that render, the collisions that are found, and the verif
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -41,9 +41,14 @@ class Records(list[ItemRecord]):
         return _of_columns, (tuple(zip(*self, strict=True)),)
 
 
-def _of_columns(columns: Iterable[Iterable[Any]]) -> Records:
+def of_columns(columns: Iterable[Iterable[Any]]) -> Iterator[ItemRecord]:
+    """Records by their fields; a field that all have alike may be repeated without an end."""
     # The constructor of a NamedTuple is a Python function, and four times as slow.
-    return Records(map(partial(tuple.__new__, ItemRecord), zip(*columns, strict=True)))
+    return map(partial(tuple.__new__, ItemRecord), zip(*columns))  # noqa: B905
+
+
+def _of_columns(columns: Iterable[Iterable[Any]]) -> Records:
+    return Records(of_columns(columns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,7 @@ def _require_tables(opened: OpenRun, run: SavedRun) -> None:
         )
     for table in opened.tables.values():
         require_as_defined(opened, table)
-    if changed := list(changed_tables(run, opened.client())):
+    if changed := list(changed_tables(run.tables, opened.client())):
         raise TargetError(
             f"what run {run.run_id} wrote is not there any more: {', '.join(changed)}\n  Begin a new run.",
             code="table_changed",

@@ -7,18 +7,18 @@ not there any more: half a table of one source, mapping or target and half of an
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrator.errors import StoppedError
-from migrator.run.checkpoint import Checkpoint, Done, SavedRun
+from migrator.run.checkpoint import Checkpoint, Done, SavedRun, TableState
 from migrator.run.fingerprint import changed, plan_guards, table_identity, target_digest
 from migrator.run.history import RunFolder, run_folder
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
 from migrator.run.segment import Segment
 from migrator.source.read import Range
-from migrator.source.snapshot import is_still_there
+from migrator.source.snapshot import Snapshot, is_still_there
 from migrator.target.tablefound import describe
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def run_to_resume(plan: Plan, names: Sequence[str], checkpoint: Checkpoint, *, r
     if saved is None:
         return None
     documents = changed(saved.guards, plan_guards(plan, names))
-    sources = list(_changed_sources(saved, plan))
+    sources = list(changed_sources(saved.snapshots, plan))
     if restart:
         log.info("run %s is given up: --restart", saved.run_id)
     elif sources and not documents and plan.settings.on_changed == "restart":
@@ -56,7 +56,7 @@ def require_same_target(saved: SavedRun, opened: OpenRun) -> None:
     client = opened.client()
     if target_digest(opened.plan.target, client) != saved.target:
         raise _refused(saved, ["the target: its endpoint or region"])
-    if tables := list(changed_tables(saved, client)):
+    if tables := list(changed_tables(saved.tables, client)):
         raise _refused(saved, tables)
 
 
@@ -70,11 +70,12 @@ def rest_of(segment: Segment, done: Done | None) -> Segment | None:
     return segment.after(done.rows_done, part)
 
 
-def _changed_sources(saved: SavedRun, plan: Plan) -> Iterator[str]:
-    if tuple(snapshot.path for snapshot in saved.snapshots) != plan.sources:
+def changed_sources(snapshots: Sequence[Snapshot], plan: Plan) -> Iterator[str]:
+    """What was read and cannot be read again as it was, in words."""
+    if tuple(snapshot.path for snapshot in snapshots) != plan.sources:
         yield "the plan's list of source files"
         return
-    for snapshot in saved.snapshots:
+    for snapshot in snapshots:
         if not is_still_there(snapshot):
             yield f"{'the private copy of ' * snapshot.is_copy}the source {snapshot.path}"
 
@@ -85,9 +86,9 @@ def _cut_files(saved: SavedRun, folder: RunFolder) -> Iterator[str]:
             yield f"{path}, which has lost lines"
 
 
-def changed_tables(saved: SavedRun, client: Any) -> Iterator[str]:
-    """Tables of the run that are not there any more, or are others, in words."""
-    for name, table in saved.tables.items():
+def changed_tables(tables: Mapping[str, TableState], client: Any) -> Iterator[str]:
+    """Those of the tables that are not there any more, or are others, in words."""
+    for name, table in tables.items():
         description = describe(client, name)
         if description is None:
             yield f"table {name}, which is gone"

@@ -52,7 +52,7 @@ def require_same_tables(plan: Plan, saved: SavedRun, client: Any) -> None:
         raise refused(saved.run_id, "it was run against another endpoint or region", "Set target: as it was then.")
     if gone := [name for name in saved.tables if name not in tables_of(plan)]:
         raise refused(saved.run_id, f"the plan has no table {', '.join(gone)} any more", "Put its mapping back.")
-    if differing := list(changed_tables(saved, client)):
+    if differing := list(changed_tables(saved.tables, client)):
         raise refused(saved.run_id, f"changed since: {', '.join(differing)}", "What it wrote is gone with the table.")
     for name in saved.tables:
         table = tables_of(plan)[name]

@@ -5,7 +5,8 @@ Reads are strongly consistent: a verification right after a run must see what th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -14,7 +15,7 @@ from migrator.mapping.canonical import digest, key_from_text, key_text
 from migrator.mapping.model import Attributes, TableDefinition
 from migrator.target.reading import Ask, iter_pages, side_by_side
 
-__all__ = ["Ask", "Found", "get_items", "scan_in_parallel", "scan_table"]
+__all__ = ["Ask", "Found", "ScanPage", "get_items", "scan_in_parallel", "scan_table"]
 
 #: key text and digest
 Found = tuple[str, bytes]
@@ -23,17 +24,39 @@ Found = tuple[str, bytes]
 BATCH_GET_KEYS = 100
 
 
+@dataclass(frozen=True, slots=True)
+class ScanPage:
+    """What a page (up to 1 MB) of a segment holds."""
+
+    segment: int
+    found: list[Found]
+    last: Attributes | None  #: the key after which the segment goes on; None at its end
+
+
 def scan_table(
-    client: Any, definition: TableDefinition, segment: int, total_segments: int, ask: Ask
-) -> Iterator[list[Found]]:
-    """One segment of a parallel scan, a page (up to 1 MB) at a time."""
-    for page in iter_pages(client, definition.name, ask, Segment=segment, TotalSegments=total_segments):
-        yield [(key_text(item, definition), digest(item)) for item in page["Items"]]
+    client: Any,
+    definition: TableDefinition,
+    segment: int,
+    total_segments: int,
+    ask: Ask,
+    last: Attributes | None = None,
+) -> Iterator[ScanPage]:
+    """One segment of a parallel scan, a page at a time; from the start, or from the `last` key that was read."""
+    place = {"Segment": segment, "TotalSegments": total_segments} | ({"ExclusiveStartKey": last} if last else {})
+    for page in iter_pages(client, definition.name, ask, **place):
+        found = [(key_text(item, definition), digest(item)) for item in page["Items"]]
+        yield ScanPage(segment, found, page.get("LastEvaluatedKey") or None)
 
 
-def scan_in_parallel(client: Any, definition: TableDefinition, segments: int, ask: Ask) -> Iterator[list[Found]]:
-    """Pages of the whole table as they come; at most one page a segment waits."""
-    return side_by_side(scan_table(client, definition, number, segments, ask) for number in range(segments))
+def scan_in_parallel(
+    client: Any, definition: TableDefinition, segments: int, ask: Ask, read: Mapping[int, Attributes | None]
+) -> Iterator[ScanPage]:
+    """Pages of the whole table as they come; at most one page a segment waits.
+
+    `read` tells the last keys of segments that were begun before, None for those that were read to their end.
+    """
+    rest = (number for number in range(segments) if number not in read or read[number])
+    return side_by_side(scan_table(client, definition, n, segments, ask, read.get(n)) for n in rest)
 
 
 def get_items(

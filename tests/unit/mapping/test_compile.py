@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, event, given, settings
 
 from migrator.errors import RowRejected
 from migrator.mapping.bind import bind, relation_of
+from migrator.mapping.canonical import digest, key_text, key_texts, wire_digest
 from migrator.mapping.compile import compile_entity
 from migrator.mapping.document import load_mapping
 from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item, identity_of
@@ -61,6 +62,7 @@ def assert_by_columns_alike(case: Case) -> int:
     """In chunks of one, of two and of all rows; how many of these were encoded so."""
     encoder = compile_entity(case.entity, case.read, case.table, CONTEXT)
     unasked = compile_entity(case.entity, case.read, case.table, CONTEXT, identities=False)
+    canonical = compile_entity(case.entity, case.read, case.table, CONTEXT, canonical=True)
     expected = list(zip(case.rows, plain(case), strict=True))
     chunks = [expected[n : n + size] for size in (1, 2, len(expected)) if size for n in range(0, len(expected), size)]
     taken = 0
@@ -70,6 +72,11 @@ def assert_by_columns_alike(case: Case) -> int:
             assert [(0, [(0, known(item))]) for item in items] == [outcome for _, outcome in chunk]
             anonymous = unasked.encode_items([raw for raw, _ in chunk])
             assert [item._replace(identity=identity_of(item, case.table)) for item in anonymous] == list(items)
+            by_name = canonical.encode_items([raw for raw, _ in chunk])
+            assert list(map(known, by_name)) == list(map(known, items))
+            if canonical.is_canonical:
+                assert [wire_digest(wire) for wire in by_name.wires] == [digest(item.attributes) for item in items]
+            assert key_texts(items.identities, case.table) == [key_text(item.attributes, case.table) for item in items]
             taken += 1
     return taken
 
@@ -311,6 +318,22 @@ DOCUMENTS = [
     ['{"a": "\\"\\\\", "b": "\\ud83d\\ude00\\n"}', ' {"a": ":\\\\", "b": "{\\"S\\":"}\n'],
     [f'{{"name {n}": {n}}}' for n in range(40)],
 ]
+
+
+def test_canonical_items_are_in_order_also_where_rows_lack_what_comes_first(tmp_path):
+    source = tmp_path / "shop.sqlite"
+    with sqlite3.connect(source) as database:
+        database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, A, v)")
+        database.executemany("INSERT INTO t VALUES (?, ?, ?)", [(1, None, 1.0), (2, "x", None), (3, None, None)])
+    table = "{name: things, partition_key: PK}"
+    case = read_case(source, tmp_path / "m.yaml", table=table, key="PK: 'T#{id}'", attributes="")
+    encoder = compile_entity(case.entity, case.read, case.table, CONTEXT, canonical=True)
+    assert encoder.is_canonical
+    assert encoder.encode_items(case.rows).wires == [
+        b'{"PK":{"S":"T#1"},"v":{"N":"1"}}',
+        b'{"A":{"S":"x"},"PK":{"S":"T#2"}}',
+        b'{"PK":{"S":"T#3"}}',
+    ]
 
 
 @pytest.mark.parametrize("texts", DOCUMENTS)

@@ -44,7 +44,7 @@ def test_a_scan_goes_on_from_page_to_page() -> None:
     client = ScriptedClient()
     pages = list(scan_table(client, TABLE, 0, 1, ask))
     expected = [(key_text(item(name), TABLE), digest(item(name))) for name in ("0-first", "0-last")]
-    assert [found for page in pages for found in page] == expected
+    assert [found for page in pages for found in page.found] == expected
 
 
 def test_a_scan_reads_consistently() -> None:
@@ -54,10 +54,18 @@ def test_a_scan_reads_consistently() -> None:
 
 
 def test_a_parallel_scan_gives_every_page_of_every_segment_once() -> None:
-    pages = scan_in_parallel(ScriptedClient(), TABLE, 3, ask)
-    keys = sorted(key for page in pages for key, _ in page)
+    pages = scan_in_parallel(ScriptedClient(), TABLE, 3, ask, {})
+    keys = sorted(key for page in pages for key, _ in page.found)
     expected = [key_text(item(f"{s}-{place}"), TABLE) for s in range(3) for place in ("first", "last")]
     assert keys == sorted(expected)
+
+
+def test_a_parallel_scan_goes_on_after_what_was_read() -> None:
+    client = ScriptedClient()
+    pages = list(scan_in_parallel(client, TABLE, 3, ask, {0: None, 2: item("2-first")}))
+    # Segment 0 was read to its end, 1 not at all, 2 to its first page.
+    assert sorted(request["Segment"] for request in client.requests) == [1, 1, 2]
+    assert sorted((page.segment, page.last is None) for page in pages) == [(1, False), (1, True), (2, True)]
 
 
 def test_keys_left_unprocessed_are_asked_for_again_and_absent_ones_left_out() -> None:

@@ -11,8 +11,9 @@ import pytest
 from moto import mock_aws
 
 from migrator.errors import TargetError
+from migrator.run.particulars import attribute_differences
 from migrator.run.plan import Plan, load_plan
-from migrator.run.verify import attribute_differences, verify_plan
+from migrator.run.verify import verify_plan
 from migrator.run.verify_report import EntityComparison, VerifyReport
 
 PLAN = """
@@ -215,9 +216,10 @@ def test_a_missing_table_stops_with_its_name(plan: Plan, dynamodb: Any) -> None:
         verify_plan(plan)
 
 
-def test_verifying_leaves_nothing_in_the_state_folder(plan: Plan, dynamodb: Any) -> None:
+def test_verifying_leaves_nothing_but_its_lock_in_the_state_folder(plan: Plan, dynamodb: Any) -> None:
     verify_plan(plan)
-    assert list(Path(plan.settings.state_dir).iterdir()) == []
+    files = [path.name for path in Path(plan.settings.state_dir).rglob("*") if path.is_file()]
+    assert files == ["verify.lock"]
 
 
 def test_attributes_equal_by_value_do_not_differ() -> None:
