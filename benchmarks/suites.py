@@ -12,6 +12,7 @@ from statistics import median
 from benchmarks import sink as sinks
 from benchmarks.bench import Bench
 from benchmarks.cases import CASES, ENTITIES, NARROW, NESTED, NINE, PROVED, hundred_entities
+from benchmarks.incremental import incremental
 from benchmarks.measure import Result, used_by
 from benchmarks.report import Claim, Table, number
 from benchmarks.subjects import (
@@ -234,5 +235,6 @@ SUITES: Mapping[str, Callable[[Bench], Finding]] = {
     "one-worker": one_worker,
     "large": large_items,
     "budget": budget,
+    "incremental": incremental,
     "starting": starting,
 }

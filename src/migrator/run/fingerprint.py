@@ -32,6 +32,8 @@ def plan_guards(plan: Plan, names: Sequence[str]) -> dict[str, str]:
         "the version of SQLite": sqlite3.sqlite_version,
         "the entities that are run": [name for name in plan.entity_names if not names or name in names],
         **{f"settings.{name}": getattr(plan.settings, name) for name in GUARDED_SETTINGS},
+        # What it may delete can be changed until it does.
+        "settings.incremental": plan.settings.incremental and plan.settings.incremental.name,
         **dict(_mappings(plan)),
     }
     return {what: _digest(value) for what, value in found.items()}

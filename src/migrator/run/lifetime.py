@@ -12,6 +12,7 @@ from migrator.errors import StoppedError
 from migrator.run.checkpoint import Checkpoint, Done, SavedRun, Totals, open_checkpoint
 from migrator.run.fingerprint import plan_guards, target_digest
 from migrator.run.history import new_run, state_file
+from migrator.run.incremental import is_taken_over, take_in_intents
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
 from migrator.run.report import Requests, RunReport
@@ -48,6 +49,7 @@ class Lifetime:
         Only under the plan's lock. Raises StoppedError where that run cannot go on.
         """
         self._checkpoint = held.enter_context(open_checkpoint(state_file(self._plan), restart=restart))
+        self._end_taken_over(restart=restart)
         self.saved = run_to_resume(self._plan, names, self._checkpoint, restart=restart)
         if self.saved is not None:
             log.info("run %s goes on", self.saved.run_id)
@@ -55,6 +57,7 @@ class Lifetime:
             self.started, self.totals = self.saved.started_at, self.saved.totals
             self.done = self._checkpoint.segments(self.saved.run_id)
             self._is_recorded = True
+        take_in_intents(self._plan, self.folder, restart=restart)
         self.folder.sweep_snapshots()
         held.callback(self._tidy)
 
@@ -90,7 +93,7 @@ class Lifetime:
         """With the report on disk: the run is finished, or stopped until it goes on."""
         keep_runs = self._plan.settings.keep_runs
         if self._checkpoint is not None and self._is_recorded:
-            if report.error is None:
+            if report.has_ended:
                 self._checkpoint.end(self.folder.run_id, "finished", keep_runs)
                 self._is_recorded = False
             else:
@@ -98,6 +101,13 @@ class Lifetime:
                 with suppress(StoppedError):
                     self._checkpoint.pause(self.folder.run_id, report.requests, report.duration_s)
         self.folder.prune(keep_runs)
+
+    def _end_taken_over(self, *, restart: bool) -> None:
+        """The run that is unfinished has ended, if its ledger says so: it died just before the checkpoint did."""
+        assert self._checkpoint is not None
+        unfinished = self._checkpoint.unfinished()
+        if unfinished is not None and is_taken_over(self._plan, unfinished, restart=restart):
+            self._checkpoint.end(unfinished.run_id, "finished", self._plan.settings.keep_runs)
 
     def _tidy(self) -> None:
         if not self._is_recorded:

@@ -24,6 +24,7 @@ from migrator.mapping.model import Attributes, TableDefinition
 from migrator.run.checkpoint import Checkpoint, SavedRun, open_checkpoint
 from migrator.run.ending import stopped_by
 from migrator.run.history import last_start, remember_start, run_folder, state_file
+from migrator.run.incremental import distrust_ledger, note_in_ledger
 from migrator.run.lock import plan_lock
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
@@ -34,6 +35,7 @@ from migrator.run.rollback_report import RollbackReport
 from migrator.run.scan import BATCH_GET_KEYS, get_items
 from migrator.run.tables import tables_of
 from migrator.run.undo import WrittenLine, iter_written
+from migrator.run.watermark import forget_marks
 from migrator.run.workers import Workers, working
 from migrator.target.backoff import REAL_TIME, Timing, ask
 from migrator.target.session import create_client
@@ -116,7 +118,16 @@ class _Rollback:
             if status == "unfinished":
                 # From here on it must not go on.
                 self._checkpoint.end(self._saved.run_id, "abandoned", self._plan.settings.keep_runs)
+            self._tell_ledger(client, way)
             self._take_all(client, lines)
+
+    def _tell_ledger(self, client: Any, way: Way) -> None:
+        """What the run wrote or deleted is not as the ledger says any more."""
+        distrust_ledger(self._plan, client)
+        forget_marks(self._plan, client)
+        if way == "kept":
+            keys = ((line.table, line.item.key) for line in iter_written(self.folder.undo))
+            note_in_ledger(self._plan, client, keys)
 
     def end(self) -> None:
         """With the report on disk."""

@@ -16,6 +16,7 @@ from migrator.errors import RowRejected, SourceError
 from migrator.mapping.canonical import digest, key_text
 from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
 from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
+from migrator.run.ledger import LedgerPart
 from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
 from migrator.run.rejects import FailedLine, RejectLine, reject_line
 from migrator.run.workers import WORKER
@@ -53,6 +54,7 @@ class Segment:
     part: Range = WHOLE
     done: int = 0  #: its first rows, which are done; `part` begins after them, unless its rows are only numbered
     only: frozenset[int] | None = None  #: nothing but these rows, by their places in `part`
+    origins: tuple[int, ...] = ()  #: parts of the ledger that have what the last run left of these rows
 
     def after(self, done: int, part: Range) -> Segment:
         """What is left of it when so many rows are done."""
@@ -72,12 +74,14 @@ class SegmentResult:
     rendered_rows: int = 0
     items: int = 0
     skipped: int = 0  #: items equal to one that an earlier row gave
+    unchanged: int = 0  #: items that the last run left as they are
     warnings: int = 0
     rejects: list[RejectLine] = field(default_factory=list)
     failed: list[FailedLine] = field(default_factory=list)
     records: list[ItemRecord] = field(default_factory=list)
     write: WriteResult = field(default_factory=WriteResult)
     duration_s: float = 0.0
+    ledger: LedgerPart | None = None  #: of a run that keeps one, where the part is settled
     error: SourceError | None = None  #: what ended it early
 
     @property

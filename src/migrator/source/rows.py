@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from migrator.source.read import WHOLE, ChildRead, Range, Read
+from migrator.source.read import ChildRead, Range, Read
 from migrator.source.relation import Relation, quote
-from migrator.source.rowsql import child_level, marks, parts_of, select_rows, top_level, walked_by
+from migrator.source.rowsql import child_level, parts_of, select_rows, top_level, walked_by
 from migrator.source.text import SqliteValue
 
 FETCH_ROWS = 500
@@ -43,26 +43,6 @@ class Row(NamedTuple):
 
 #: A row as it is read: identity, columns and conditions, then a list of child rows for each child read.
 RawRow = tuple[Any, ...]
-
-
-def iter_ranges(connection: Connection, relation: Relation, rows: int) -> Iterator[Range]:
-    """Cut a relation into ranges of so many rows."""
-    walked = walked_by(relation)
-    if not walked:
-        yield WHOLE
-        return
-    names = ", ".join(map(quote, walked))
-    order = f"ORDER BY {names} LIMIT 1 OFFSET {rows - 1}"
-    low: tuple[SqliteValue, ...] | None = None
-    while True:
-        where = f"WHERE ({names}) > ({marks(low)}) " if low else ""
-        step = f"SELECT {names} FROM {relation.from_sql} {where}{order}"
-        found = connection.exec_driver_sql(step, low or ()).fetchone()
-        if found is None:
-            yield Range(low, None)
-            return
-        yield Range(low, tuple(found))
-        low = tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

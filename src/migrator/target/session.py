@@ -20,7 +20,7 @@ from migrator import __version__
 from migrator.errors import TargetError
 from migrator.target.faults import CLIENT_ERRORS, to_target_error
 
-__all__ = ["TargetSettings", "create_client", "open_session", "resolve_region", "to_target_error"]
+__all__ = ["TargetSettings", "create_client", "open_region", "open_session", "resolve_region", "to_target_error"]
 
 # botocore overlooks the first. "The usual AWS settings": AWS_REGION is what the other SDKs and Lambda read.
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -63,10 +63,8 @@ def resolve_region(
 
 def open_session(settings: TargetSettings, environment: Mapping[str, str] = os.environ) -> Any:
     """A botocore session with region and credentials; TargetError where one is missing."""
+    session, region = open_region(settings, environment)
     try:
-        session = _new_session(settings)
-        region = resolve_region(settings, session.get_config_variable("region"), environment)
-        session.set_config_variable("region", region)
         credentials = session.get_credentials()
     except CLIENT_ERRORS as error:
         raise to_target_error(error, "AWS settings") from error
@@ -80,6 +78,17 @@ def open_session(settings: TargetSettings, environment: Mapping[str, str] = os.e
     if settings.role_arn and not settings.local:
         _assume_role(session, settings.role_arn, credentials, region)
     return session
+
+
+def open_region(settings: TargetSettings, environment: Mapping[str, str] = os.environ) -> tuple[Any, str]:
+    """A botocore session that knows its region, and that region; no credentials are asked for. Raises TargetError."""
+    try:
+        session = _new_session(settings)
+        region = resolve_region(settings, session.get_config_variable("region"), environment)
+        session.set_config_variable("region", region)
+    except CLIENT_ERRORS as error:
+        raise to_target_error(error, "AWS settings") from error
+    return session, region
 
 
 def create_client(settings: TargetSettings, environment: Mapping[str, str] = os.environ) -> Any:

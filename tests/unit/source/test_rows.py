@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
+from migrator.source.ranges import iter_ranges
 from migrator.source.read import WHOLE, ChildRead, Range, Read
 from migrator.source.relation import Relation
-from migrator.source.rows import FETCH_ROWS, iter_ranges, iter_rows, layout_of
+from migrator.source.rows import FETCH_ROWS, iter_rows, layout_of
 from migrator.source.schema import Column
 from migrator.source.text import InvalidText, decode_text
 
