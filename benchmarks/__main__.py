@@ -10,6 +10,7 @@ from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.measure import WorkFolder
 from benchmarks.native import BUILT
 from benchmarks.report import page
+from benchmarks.subjects import require_peers
 from benchmarks.suites import SUITES
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -22,6 +23,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="fewer rows, one turn each; the page is not written")
     options = parser.parse_args()
+    require_peers()
     BUILT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILT) as folder:
         bench = Bench(QUICK if options.quick else FULL, WorkFolder(Path(folder)))

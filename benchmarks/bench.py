@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from benchmarks.case import Case
 from benchmarks.measure import Result, WorkFolder, measure, middle
-from benchmarks.subjects import PEER_SUBJECTS, Subject
+from benchmarks.subjects import OURS, OURS_ALONE, PEER_SUBJECTS, Subject
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How much is measured. `turns` are migrator's and the floor's; the peers are slow and take one turn each."""
 
-    rows: int
-    peer_rows: int
+    rows: int  #: migrator's, where it stands beside others: enough for its start not to be what is measured
+    peer_rows: int  #: the others'
     turns: int
     steps: tuple[int, ...]  #: rows, where the cost against rows is measured
     column_rows: int
@@ -25,8 +25,8 @@ class Scale:
     units_per_s: int
 
 
-FULL = Scale(100_000, 100_000, 3, (10_000, 100_000, 1_000_000), 50_000, 400_000, 1000, 4000)
-QUICK = Scale(50_000, 10_000, 1, (10_000, 50_000, 200_000), 10_000, 100_000, 100, 2000)
+FULL = Scale(1_000_000, 100_000, 3, (10_000, 100_000, 1_000_000), 50_000, 400_000, 1000, 4000)
+QUICK = Scale(200_000, 10_000, 1, (10_000, 50_000, 200_000), 10_000, 100_000, 100, 2000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,7 @@ class Bench:
         peers = [subject for subject in subjects if subject in PEER_SUBJECTS]
         steady = [subject for subject in subjects if subject not in peers]
         for turn in range(max(len(peers), self.scale.turns)):
-            for subject in steady if turn < self.scale.turns else ():
-                found[subject].append(self.turn(subject, case, self.scale.rows, latency_ms=latency_ms, tls=tls))
-            for subject in peers[turn : turn + 1]:
-                found[subject].append(self.turn(subject, case, self.scale.peer_rows, latency_ms=latency_ms, tls=tls))
+            for subject in [*(steady if turn < self.scale.turns else ()), *peers[turn : turn + 1]]:
+                rows = self.scale.rows if subject in (OURS, OURS_ALONE) else self.scale.peer_rows
+                found[subject].append(self.turn(subject, case, rows, latency_ms=latency_ms, tls=tls))
         return {subject: middle(results) for subject, results in found.items()}

@@ -73,8 +73,15 @@ def write_plan(folder: Path, mapping: str, source: Path, workers: int = WORKERS,
     return plan
 
 
+def require_peers() -> None:
+    """Ends the benchmark where the peers' environments are not."""
+    if not (PEERS.exists() and AIOBOTOCORE.exists()):
+        raise SystemExit("benchmarks: the peers' environments are not here: `make bench` makes them")
+
+
 def peer(name: str, script: str, *options: str, python: Path = PEERS) -> Subject:
     def command(given: Given) -> Command:
+        require_peers()
         return [python, "-m", f"benchmarks.peers.{script}", given.case.name, given.source, *options]
 
     return Subject(name, command)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import sqlite3
 import sys
 import tempfile
@@ -13,7 +15,7 @@ from benchmarks import sink as sinks
 from benchmarks.bench import Bench
 from benchmarks.cases import CASES, ENTITIES, NARROW, NESTED, NINE, PROVED, hundred_entities
 from benchmarks.incremental import incremental
-from benchmarks.measure import Result, used_by
+from benchmarks.measure import PER, Result, Used, used_by
 from benchmarks.report import Claim, Table, number
 from benchmarks.subjects import (
     BATCH_WRITER,
@@ -24,6 +26,7 @@ from benchmarks.subjects import (
     WORKERS,
     Command,
     Given,
+    Subject,
     migrator,
     write_plan,
 )
@@ -87,7 +90,7 @@ def peers(bench: Bench) -> Finding:
         "peak MiB",
     ]
     note = f"""{NINE.what}. {bench.scale.rows:,} rows for migrator, {bench.scale.peer_rows:,} for the peers, and the
-floor sends migrator's ten times; the sink answers at once, or after 5 ms. `×`: against batch_writer, how much less CPU
+floor sends those ten times; the sink answers at once, or after 5 ms. `×`: against batch_writer, how much less CPU
 and how many times its items a second."""
     least = min(less_cpu(found[BATCH_WRITER], found[OURS]) for found in (at_once, late))
     return Table("Beside its peers", note, ["", *names], rows), [
@@ -111,16 +114,17 @@ def shapes(bench: Bench) -> Finding:
         if items_asked is not None:
             claims.append(Claim(f"{name}: × batch_writer's items a second", faster(theirs, ours), items_asked, "×"))
     names = ["items/s", "batch_writer's", "CPU s/100k", "batch_writer's", "× less CPU", "× items/s", "peak MiB"]
-    note = f"5 ms, {WORKERS} workers, beside batch_writer with the same data. Over TLS both verify the certificate."
+    scale = bench.scale
+    note = f"""5 ms, {WORKERS} workers and {scale.rows:,} rows, beside batch_writer with {scale.peer_rows:,}. Over TLS
+both verify the certificate."""
     return Table("Other shapes, and TLS", note, ["", *names], rows), claims
 
 
 def by_rows(bench: Bench) -> Finding:
     """The cost of an item must not depend on how many there are."""
-    *steps, most = bench.scale.steps
+    *_, before, most = bench.scale.steps
     theirs = bench.turn(BATCH_WRITER, NINE, bench.scale.peer_rows, latency_ms=5)
-    results = {rows: bench.turns(OURS, NINE, rows, latency_ms=5) for rows in steps}
-    results[most] = bench.turn(OURS, NINE, most, latency_ms=5)
+    results = {rows: bench.turns(OURS, NINE, rows, latency_ms=5) for rows in bench.scale.steps}
     proved = bench.turn(OURS, PROVED, most, latency_ms=5)
     found: dict[tuple[str, ...], Result] = {
         ("nine", f"{rows:,}", number(less_cpu(theirs, result)), number(faster(theirs, result))): result
@@ -130,11 +134,11 @@ def by_rows(bench: Bench) -> Finding:
     note = f"""5 ms, {WORKERS} workers; the fixed cost of a start shows in the shortest. "proved": {PROVED.what};
 everything is read twice."""
     names = ["items/s", "items/s while writing", "CPU s/100k", "worker's peak MiB", "coordinator's peak MiB"]
-    growth = results[most].cpu_s_per_100k / results[steps[-1]].cpu_s_per_100k
+    growth = results[most].cpu_s_per_100k / results[before].cpu_s_per_100k
     return figures("Cost against rows", note, names, found, "", "rows", "× less CPU", "× items/s"), [
         Claim(f"{NINE.what}: × less CPU than batch_writer, {most:,} rows", less_cpu(theirs, results[most]), 25, "×"),
         Claim(f"{NINE.what}: × batch_writer's items a second, {most:,} rows", faster(theirs, results[most]), 40, "×"),
-        Claim(f"CPU for each item: {most:,} rows against {steps[-1]:,}", growth, LINEAR, "×", most=True),
+        Claim(f"CPU for each item: {most:,} rows against {before:,}", growth, LINEAR, "×", most=True),
         *(
             Claim(f"{name}, {most:,} rows: a worker's peak memory", result.worker_mib, MEMORY_MIB, "MiB", most=True)
             for name, result in (("nine", results[most]), ("proved", proved))
@@ -227,6 +231,40 @@ def starting(bench: Bench) -> Finding:
     ]
 
 
+def via(bench: Bench) -> Finding:
+    """Rendering to files for an import."""
+    rows = bench.scale.steps[-1]
+    table = []
+    speed = 0.0
+    for subject in (OURS_ALONE, OURS):
+        turns = [files_written(bench, subject, rows) for _ in range(bench.scale.turns)]
+        used = [turn for turn, _ in turns]
+        speed = rows / median(turn.wall_s for turn in used)
+        cpu_s = median(turn.cpu_s for turn in used)
+        memory = max(turn.child_mib or turn.leader_mib for turn in used)
+        compressed = turns[0][1] / 1e6
+        table.append([subject.name, number(speed), number(cpu_s / rows * PER), number(memory), number(compressed)])
+    names = ["", "items/s", "CPU s/100k", "worker's peak MiB", "MB of files"]
+    note = f"`run --via DIR`, {NINE.what}, {rows:,} rows; the start and the end of the process included."
+    return Table("Files for an import", note, names, table), [
+        Claim(f"files for an import, {WORKERS} workers, {NINE.what}: items a second", speed, 120_000, "/s")
+    ]
+
+
+def files_written(bench: Bench, subject: Subject, rows: int) -> tuple[Used, int]:
+    """What it took, and the bytes of the files. Ends the benchmark unless each row is there once."""
+    with bench.work.fresh() as name, sinks.running() as sink:
+        folder = Path(name)
+        given = Given(NINE, bench.work.source(NINE, rows), sink, folder)
+        used = used_by([*subject.command(given), "--via", folder / "out"], sink, folder)
+        files = list((folder / "out").rglob("*.json.gz"))
+        lines = [line for file in files for line in gzip.decompress(file.read_bytes()).splitlines()]
+        keys = {json.loads(line)["Item"]["PK"]["S"] for line in lines}
+        if (len(lines), len(keys)) != (rows, rows):
+            raise SystemExit(f"{subject.name} wrote {len(lines)} items with {len(keys)} keys, of {rows}")
+        return used, sum(file.stat().st_size for file in files)
+
+
 SUITES: Mapping[str, Callable[[Bench], Finding]] = {
     "peers": peers,
     "shapes": shapes,
@@ -237,4 +275,5 @@ SUITES: Mapping[str, Callable[[Bench], Finding]] = {
     "budget": budget,
     "incremental": incremental,
     "starting": starting,
+    "via": via,
 }

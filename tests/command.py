@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,15 @@ class Outcome:
 
     def entity(self, name: str) -> dict[str, Any]:
         return next(entity for entity in self.report["entities"] if entity["entity"] == name)
+
+    @property
+    def started_at(self) -> datetime:
+        return datetime.fromisoformat(self.report["started_at"])
+
+    @property
+    def rejects(self) -> list[dict[str, Any]]:
+        """The lines of the reject file."""
+        return [json.loads(line) for line in Path(self.report["rejects"]).read_text(encoding="utf-8").splitlines()]
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,16 @@ def environment(home: Path) -> dict[str, str]:
     return {name: os.environ[name] for name in inherited} | own
 
 
+def fixture(name: str) -> Path:
+    """The source of a plan that ships."""
+    return ROOT / "fixtures" / f"{name}.sqlite"
+
+
 def moved_plan(name: str, folder: Path, source: Path | None = None) -> Path:
     """A plan that ships, in a folder of its own with its state; its source (or another) and mappings stay."""
     shipped = (ROOT / "plans" / f"{name}.yaml").read_text(encoding="utf-8").replace("../", f"{ROOT}/")
     if source:
-        own = str(ROOT / "fixtures" / f"{name}.sqlite")
+        own = str(fixture(name))
         assert own in shipped
         shipped = shipped.replace(own, str(source))
     copy = folder / f"{name}.yaml"

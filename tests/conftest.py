@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,22 @@ def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def aws_url() -> Iterator[str]:
+    """Give moto with all it has: S3, imports from it, and logs."""
+    from moto.server import ThreadedMotoServer
+    from py_partiql_parser import JsonParser
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        # Its imports read JSON by a parser that knows no escapes and loses what has any.
+        patch.setattr(JsonParser, "parse", staticmethod(lambda original: map(json.loads, original.split("\n")[:-1])))
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
 
 
 @pytest.fixture(scope="session")

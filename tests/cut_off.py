@@ -134,7 +134,7 @@ def recorded(state: Path) -> tuple[int, int]:
 
 def run_to_the_end(migrator: Migrator, plan: Path, door: Door, state: Path | None) -> Outcome:
     """Run again, without trouble. What a run to go on with has recorded in its state file is not written again."""
-    time.sleep(0.3)  # what the door had taken in when the run died is through
+    door.await_quiet()
     unrecorded = sum(door.writes.values()) - (recorded(state)[0] if state else 0)
     door.faults.clear()
     outcome = migrator("run", plan)

@@ -11,15 +11,16 @@ import json
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
@@ -41,6 +42,7 @@ HOP_BY_HOP = {
     "server",
 }
 ENGINE_TIMEOUT_S = 60
+QUIET_S = 0.3
 
 
 class Dropped(Exception):
@@ -100,6 +102,11 @@ Fault = Callable[[Request, Forward], Reply]
 WrittenKey = tuple[str, tuple[tuple[str, str, Any], ...]]
 
 
+class Traffic(NamedTuple):
+    under_way: int
+    taken_in: int
+
+
 class Door:
     """A proxy in front of `engine_url`. Use it as a context, or `start()` and `stop()` it.
 
@@ -117,6 +124,7 @@ class Door:
         self.writes: Counter[WrittenKey] = Counter()
         self.deletes: Counter[WrittenKey] = Counter()
         self.torn_bodies = 0
+        self._under_way = 0
         self._credentials = credentials
         self._engine: Forward = self._send
         self._tables: dict[str, Table] = {}
@@ -152,11 +160,33 @@ class Door:
             for counter in (self.requests, self.writes, self.deletes):
                 counter.clear()
 
+    def await_quiet(self) -> None:
+        """Until nothing is under way and nothing comes any more, of a client that was killed for instance."""
+        before = None
+        while (now := self._traffic()) != before or now.under_way:
+            before = now
+            time.sleep(QUIET_S)
+
+    def _traffic(self) -> Traffic:
+        with self._lock:
+            return Traffic(self._under_way, self.requests.total())
+
     def keeps(self, settings: Fault) -> None:
         """Let `settings` (of `door_keeps`) answer in the engine's place: behind the rules, and behind all faults."""
         self._engine = _behind(settings, self._send)
 
     # ---- one request
+
+    @contextmanager
+    def taking_in(self) -> Iterator[None]:
+        """A request, from its head on until it is answered."""
+        with self._lock:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
 
     def answer(self, request: Request) -> Reply:
         with self._lock:
@@ -295,6 +325,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
+        with self.server.door.taking_in():
+            self._answer()
+
+    def _answer(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
         if self.server.door.tears(operation):

@@ -26,10 +26,9 @@ from migrator.mapping.model import (
     TableDefinition,
     Template,
 )
-from migrator.mapping.reads import child_expressions, children_of, to_read
+from migrator.mapping.reads import RawRows, to_read
 from migrator.source.read import Read
 from migrator.source.relation import Relation
-from migrator.source.rows import Row, layout_of
 from migrator.source.schema import Column
 from migrator.source.text import InvalidText
 
@@ -154,7 +153,7 @@ def attributes(draw: st.DrawFn, declared: tuple[Column, ...], depth: int = 0) ->
 def children(draw: st.DrawFn, form: str, parent: tuple[Column, ...], depth: int) -> Children:
     declared = draw(declarations())
     source = SourceSpec(f"child{draw(st.integers(0, 10**6))}")
-    _RELATIONS[source.table or ""] = relation(source.table or "", declared)
+    declare_table(source.table or "", declared)
     match = ((declared[0].name, parent[0].name),)
     return Children(
         "list" if form == "scalars" else form,  # type: ignore[arg-type]  # one of the three
@@ -177,13 +176,18 @@ def declarations() -> st.SearchStrategy[tuple[Column, ...]]:
     )
 
 
-def relation(name: str, declared: tuple[Column, ...]) -> Relation:
-    return Relation(name, "table", f'"{name}"', declared, key=(declared[0].name,), rowid="rowid")
+def declare_table(name: str, declared: tuple[Column, ...]) -> None:
+    """A table of the source from now on."""
+    _RELATIONS[name] = Relation(name, "table", f'"{name}"', declared, key=(declared[0].name,), rowid="rowid")
+
+
+def read_of(entity: Entity) -> Read:
+    return to_read(entity, lambda source: _RELATIONS[source.table or ""])
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> TableDefinition:
-    kinds = st.sampled_from(["S", "S", "S", "N", "B"])
+def tables(draw: st.DrawFn, key_types: str = "SSSNB") -> TableDefinition:
+    kinds = st.sampled_from(key_types)
     sort_key = draw(st.none() | kinds.map(lambda kind: KeyAttribute("SK", kind)))
     projection = draw(st.sampled_from(["ALL", "KEYS_ONLY", "INCLUDE"]))
     index = IndexDefinition(
@@ -207,7 +211,7 @@ class Case:
 def cases(draw: st.DrawFn) -> Case:
     table = draw(tables())
     declared = draw(declarations())
-    _RELATIONS["t"] = relation("t", declared)
+    declare_table("t", declared)
     index_keys = [*table.index_key_types()]
     items = []
     for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
@@ -223,8 +227,8 @@ def cases(draw: st.DrawFn) -> Case:
     rules = draw(st.lists(rules_of(declared), max_size=1).map(tuple)) if draw(st.integers(0, 4)) == 0 else ()
     nulls = draw(st.sampled_from(["omit", "omit", "keep"]))
     entity = Entity("Thing", SourceSpec("t"), tuple(items), nulls=nulls, rules=rules)  # type: ignore[arg-type]
-    read = to_read(entity, lambda source: _RELATIONS[source.table or ""])
-    return Case(entity, read, table, draw(st.lists(raw_rows(entity, read), min_size=1, max_size=4)))
+    read = read_of(entity)
+    return Case(entity, read, table, draw(st.lists(raw_rows(RawRows.of(entity, read)), min_size=1, max_size=4)))
 
 
 def rules_of(declared: tuple[Column, ...]) -> st.SearchStrategy[Rule]:
@@ -238,24 +242,12 @@ def rules_of(declared: tuple[Column, ...]) -> st.SearchStrategy[Rule]:
 
 
 @st.composite
-def raw_rows(draw: st.DrawFn, entity: Entity, read: Read) -> tuple[Any, ...]:
-    layout = layout_of(read)
-    nested = children_of([e for item in entity.items for _, e in (*item.key, *item.attributes, *item.rest)])
+def raw_rows(draw: st.DrawFn, rows: RawRows) -> tuple[Any, ...]:
+    layout = rows.layout
     raw = [draw(usual_values if draw(st.booleans()) else values) for _ in range(layout.length)]
-    raw[0] = draw(st.integers(-(2**63), 2**63 - 1))  # the rowid
-    for place, child, own in zip(layout.children, nested, read.children, strict=True):
-        raw[place] = draw(child_rows(child, own))
+    if layout.rowid is not None:
+        raw[layout.rowid] = draw(st.integers(-(2**63), 2**63 - 1))
+    for child in rows.children:
+        place, below = rows.below(child)
+        raw[place] = draw(st.lists(raw_rows(below), max_size=2))
     return tuple(raw)
-
-
-@st.composite
-def child_rows(draw: st.DrawFn, child: Children, read: Any) -> list[Row]:
-    nested = children_of(child_expressions(child))
-    return [
-        Row(
-            values=tuple(draw(usual_values if draw(st.booleans()) else values) for _ in read.columns),
-            rowid=draw(st.integers(1, 9)),
-            children=[draw(child_rows(deeper, own)) for deeper, own in zip(nested, read.children, strict=True)],
-        )
-        for _ in range(draw(st.integers(0, 2)))
-    ]

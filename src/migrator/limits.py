@@ -33,3 +33,5 @@ LOCAL_INDEXES = 5
 WRITE_UNIT_BYTES = 1024
 # "Projected secondary index attributes" — Constraints: over all indexes of a table, where a list names them
 PROJECTED_ATTRIBUTES = 100
+# "Import quotas" — S3DataImport.Validation
+IMPORT_FILES = 50_000

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
+import time
 import zlib
 from collections.abc import Mapping
 from contextlib import closing
@@ -15,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 import door_faults as faults
-from door import Door
+from door import QUIET_S, Door, Forward, Reply, Request
 
 TABLE: dict[str, Any] = {
     "TableName": "DoorTest",
@@ -318,6 +320,23 @@ def test_writes_are_counted_by_key(wire: Wire) -> None:
     wire.put(SK={"N": "2"})
     assert sorted(wire.door.writes.values()) == [1, 2]
     assert wire.door.requests["PutItem"] == 3
+
+
+def test_a_write_that_is_under_way_is_awaited(wire: Wire) -> None:
+    begun = threading.Event()
+
+    def late(request: Request, forward: Forward) -> Reply:
+        begun.set()
+        time.sleep(3 * QUIET_S)
+        return forward(request)
+
+    wire.door.faults.append(late)
+    writing = threading.Thread(target=wire.put)
+    writing.start()
+    assert begun.wait(60)
+    wire.door.await_quiet()
+    assert wire.door.writes.total() == 1
+    writing.join()
 
 
 def test_refused_items_do_not_count_as_written(wire: Wire) -> None:

@@ -24,7 +24,7 @@ from botocore.config import Config
 from migrator.errors import TargetError, UsageError
 from migrator.target import embedded as module
 from migrator.target import embedded_files as files
-from migrator.target.embedded import LOCAL_CREDENTIALS, embedded, local_target, serve
+from migrator.target.embedded import embedded, local_target, serve
 from migrator.target.session import TargetSettings, create_client
 
 TABLE = {
@@ -68,11 +68,12 @@ with embedded(Path(sys.argv[1])) as url:
 """
 SERVE = "import sys; from pathlib import Path; from migrator.target.embedded import serve; serve(0, Path(sys.argv[1]))"
 DEADLINE_S = 30
+CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}  # it takes any
 
 
 def connect(url: str) -> Any:
     config = Config(retries={"total_max_attempts": 1}, proxies={})
-    return boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1", config=config, **LOCAL_CREDENTIALS)
+    return boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1", config=config, **CREDENTIALS)
 
 
 @contextmanager

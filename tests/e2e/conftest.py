@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,54 @@ def migrate_once(
             return shared
 
         yield migrated
+
+
+@pytest.fixture
+def plan(request: pytest.FixtureRequest, shipped_plan: Callable[..., Path]) -> Path:
+    """The plan of the system that the module is about."""
+    return shipped_plan(request.module.SYSTEM)
+
+
+@pytest.fixture(scope="module")
+def migrated(request: pytest.FixtureRequest, migrate_once: Callable[[str], Migrated]) -> Migrated:
+    """The tables of the module's system, migrated once, for tests that only read."""
+    return migrate_once(request.module.SYSTEM)
+
+
+@pytest.fixture
+def own(request: pytest.FixtureRequest, migrate: Callable[[str], Migrated]) -> Migrated:
+    """The migrated tables of one test, which may write."""
+    return migrate(request.module.SYSTEM)
+
+
+@pytest.fixture(scope="module")
+def select(request: pytest.FixtureRequest) -> Callable[..., list[Any]]:
+    """The first column of what the source of the module's system answers to SQL and its parameters."""
+    source = command.fixture(request.module.SYSTEM)
+
+    def selected(sql: str, *parameters: Any) -> list[Any]:
+        with closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as db:
+            return [row[0] for row in db.execute(sql, parameters)]
+
+    return selected
+
+
+@pytest.fixture
+def run_with(
+    request: pytest.FixtureRequest, migrator: Migrator, shipped_plan: Callable[..., Path], tmp_path: Path
+) -> Callable[..., Outcome]:
+    """Run the module's system with more rows in its source: a table, and the row's values by column, each."""
+
+    def run(*rows: tuple[str, Mapping[str, Any]]) -> Outcome:
+        source = tmp_path / "source.sqlite"
+        shutil.copy(command.fixture(request.module.SYSTEM), source)
+        with closing(sqlite3.connect(source)) as db, db:
+            for table, row in rows:
+                marks = ", ".join("?" * len(row))
+                db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+        return migrator("run", shipped_plan(request.module.SYSTEM, source))
+
+    return run
 
 
 @pytest.fixture

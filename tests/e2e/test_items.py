@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,32 +11,17 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
+from command import fixture
 from door_keeps import KeptSettings
 from oracle_items import expected_items
 
-SOURCE = Path(__file__).parents[2] / "fixtures" / "items.sqlite"
+SYSTEM = "items"
+SOURCE = fixture(SYSTEM)
 TABLE = "items-e2e"
 #: The fixture's "today"
 NOW = datetime(2024, 3, 15, 12, tzinfo=UTC)
 
 LAPTOP, MONITOR, KEYBOARD, MOUSE, USB_HUB = (f"550e8400-e29b-41d4-a716-44665544000{digit}" for digit in range(5))
-
-
-@pytest.fixture
-def plan(shipped_plan: Any) -> Path:
-    return shipped_plan("items")  # type: ignore[no-any-return]
-
-
-@pytest.fixture(scope="module")
-def migrated(migrate_once: Any) -> Any:
-    """The migrated table, for tests that only read it."""
-    return migrate_once("items")
-
-
-@pytest.fixture
-def own(migrate: Any) -> Any:
-    """The migrated table of one test, which may write."""
-    return migrate("items")
 
 
 # ---- the migration
@@ -98,14 +79,6 @@ def test_the_table_has_every_setting_of_the_data_layer(migrator: Any, plan: Path
     assert check.exit_code == 0, check.stdout + check.stderr
 
 
-def test_it_works_with_no_engine_but_its_own(lone_migrator: Any, plan: Path) -> None:
-    run = lone_migrator("run", plan, "--local")
-    assert run.exit_code == 0, run.stderr
-    assert run.report["totals"]["written"] == 5
-    verify = lone_migrator("verify", plan, "--local")
-    assert verify.exit_code == 0, verify.stdout + verify.stderr
-
-
 #: what breaks a rule: the columns that differ from a good row -> (column, code) in the reject file
 BROKEN: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     "00000000-0000-4000-8000-000000000001": ({"name": "x" * 256}, ("name", "max_length")),
@@ -119,29 +92,17 @@ BROKEN: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     "item-9": ({}, ("id", "pattern")),
 }
 LONGEST_NAME = "00000000-0000-4000-8000-0000000000ff"
+GOOD = {"name": "Cable", "status": "active", "created_at": 1710000000, "updated_at": 1710000000, "version": 1}
 
 
-def test_rows_that_break_a_rule_are_rejected_by_its_name_and_no_others(
-    migrator: Any, shipped_plan: Any, tmp_path: Path, scan: Any
-) -> None:
-    source = tmp_path / "items.sqlite"
-    shutil.copyfile(SOURCE, source)
-    _insert(source, {key: columns for key, (columns, _) in BROKEN.items()} | {LONGEST_NAME: {"name": "é" * 255}})
-    run = migrator("run", shipped_plan("items", source))
+def test_rows_that_break_a_rule_are_rejected_by_its_name_and_no_others(run_with: Any, scan: Any) -> None:
+    rows = {key: columns for key, (columns, _) in BROKEN.items()} | {LONGEST_NAME: {"name": "é" * 255}}
+    run = run_with(*(("items", {"id": key, **GOOD, **columns}) for key, columns in rows.items()))
     assert run.exit_code == 1, run.stderr
-    rejects = [json.loads(line) for line in Path(run.report["rejects"]).read_text(encoding="utf-8").splitlines()]
-    assert {reject["row"]["id"]["S"]: (reject["column"], reject["code"]) for reject in rejects} == {
+    assert {reject["row"]["id"]["S"]: (reject["column"], reject["code"]) for reject in run.rejects} == {
         key: expected for key, (_, expected) in BROKEN.items()
     }
     assert scan(TABLE).keys() == expected_items(SOURCE).keys() | {(LONGEST_NAME,)}
-
-
-def _insert(path: Path, rows: dict[str, dict[str, Any]]) -> None:
-    good = {"name": "Cable", "status": "active", "created_at": 1710000000, "updated_at": 1710000000, "version": 1}
-    with closing(sqlite3.connect(path)) as db, db:
-        for key, columns in rows.items():
-            row = {"id": key, **good, **columns}
-            db.execute(f"INSERT INTO items ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()])
 
 
 # ---- what the application reads

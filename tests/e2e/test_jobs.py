@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sqlite3
-from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command import fixture
 from door_keeps import KeptSettings
 from oracle_jobs import expected_items
 
-ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "fixtures" / "jobs.sqlite"
+SYSTEM = "jobs"
+SOURCE = fixture(SYSTEM)
 TABLE = "CloudToolsJobs"
 BACKUP_NAME = f"{TABLE}-backup-%Y-%m-%d"
 YEAR_S = 365 * 24 * 60 * 60
@@ -33,38 +30,6 @@ BROKEN_JOBS = {
     None: ("job_id", None, "required"),
 }
 GOOD_JOB = {"status": "failed", "user_id": "u", "created_at": "2024-01-01", "metadata": "{}"}
-INSERT_JOB = """
-    INSERT INTO jobs (job_id, status, user_id, created_at, metadata)
-    VALUES (:job_id, :status, :user_id, :created_at, :metadata)
-"""
-
-
-@pytest.fixture
-def plan(shipped_plan: Any) -> Path:
-    path: Path = shipped_plan("jobs")
-    return path
-
-
-@pytest.fixture(scope="module")
-def migrated(migrate_once: Any) -> Any:
-    """The migrated table, for tests that only read."""
-    return migrate_once("jobs")
-
-
-@pytest.fixture
-def own(migrate: Any) -> Any:
-    """The migrated table of one test, which may write."""
-    return migrate("jobs")
-
-
-def started_at(report: dict[str, Any]) -> datetime:
-    return datetime.fromisoformat(report["started_at"])
-
-
-def select(sql: str, *parameters: Any) -> list[Any]:
-    """The first column of what the source answers."""
-    with closing(sqlite3.connect(f"{SOURCE.as_uri()}?mode=ro", uri=True)) as db:
-        return [row[0] for row in db.execute(sql, parameters)]
 
 
 def query(migrated: Any, index: str, attribute: str, value: str, **options: Any) -> list[str]:
@@ -91,7 +56,7 @@ def get(migrated: Any, job_id: str) -> dict[str, Any]:
 def test_the_table_equals_a_plain_rendering_of_the_source(migrated: Any, differences: Any) -> None:
     assert migrated.run.report["status"] == "succeeded"
     assert migrated.door.refused == []
-    assert differences(migrated.scan(), expected_items(SOURCE, started_at(migrated.run.report))) == []
+    assert differences(migrated.scan(), expected_items(SOURCE, migrated.run.started_at)) == []
 
 
 def test_verify_finds_no_difference_and_every_access_pattern_agrees(migrated: Any) -> None:
@@ -100,32 +65,18 @@ def test_verify_finds_no_difference_and_every_access_pattern_agrees(migrated: An
     assert "access patterns: 7 of 7 agree" in verify.stdout
 
 
-def test_an_embedded_dynamodb_does_as_well(lone_migrator: Any, plan: Path) -> None:
-    run = lone_migrator("run", plan, "--local")
-    verify = lone_migrator("verify", plan, "--local")
-    assert run.report["status"] == "succeeded", run.stderr
-    assert verify.exit_code == 0, verify.stdout + verify.stderr
-
-
 def test_the_system_status_lives_for_a_year_from_the_run(migrated: Any) -> None:
     status = get(migrated, "system-status")
-    assert int(status["ttl"]["N"]) == int(started_at(migrated.run.report).timestamp()) + YEAR_S
+    assert int(status["ttl"]["N"]) == int(migrated.run.started_at.timestamp()) + YEAR_S
 
 
-def test_a_broken_row_is_rejected_alone_and_says_why(
-    migrator: Any, shipped_plan: Any, scan: Any, differences: Any, tmp_path: Path
-) -> None:
-    source = tmp_path / "broken.sqlite"
-    shutil.copy(SOURCE, source)
-    with closing(sqlite3.connect(source)) as db, db:
-        for job_id, (column, value, _) in BROKEN_JOBS.items():
-            db.execute(INSERT_JOB, {"job_id": job_id, **GOOD_JOB, column: value})
-    run = migrator("run", shipped_plan("jobs", source))
-    rejects = [json.loads(line) for line in Path(run.report["rejects"]).read_text(encoding="utf-8").splitlines()]
-    found = [(reject["row"]["job_id"].get("S"), reject["column"], reject["code"]) for reject in rejects]
+def test_a_broken_row_is_rejected_alone_and_says_why(run_with: Any, scan: Any, differences: Any) -> None:
+    broken = {job_id: GOOD_JOB | {column: value} for job_id, (column, value, _) in BROKEN_JOBS.items()}
+    run = run_with(*(("jobs", {"job_id": job_id, **row}) for job_id, row in broken.items()))
+    found = [(reject["row"]["job_id"].get("S"), reject["column"], reject["code"]) for reject in run.rejects]
     assert run.exit_code == 1
     assert sorted(found, key=str) == sorted(((key, c, code) for key, (c, _, code) in BROKEN_JOBS.items()), key=str)
-    assert differences(scan(TABLE), expected_items(SOURCE, started_at(run.report))) == []
+    assert differences(scan(TABLE), expected_items(SOURCE, run.started_at)) == []
 
 
 # ---- the backup before it
@@ -140,7 +91,7 @@ def test_a_backup_of_the_day_is_made(migrator: Any, plan: Path, dynamodb: Any) -
     others = backups()  # they outlive the tables of the tests before
     run = migrator("run", plan)
     made = [name for arn, name in backups().items() if arn not in others]
-    assert made == [started_at(run.report).strftime(BACKUP_NAME)]
+    assert made == [run.started_at.strftime(BACKUP_NAME)]
 
 
 @pytest.mark.parametrize("engine", ["dynalite"], indirect=True)
@@ -153,7 +104,7 @@ def test_without_backups_the_items_of_before_the_run_become_lines(own: Any) -> N
     (of_the_second_run,) = set(state.iterdir()) - {of_the_first_run}
     lines = [json.loads(line) for line in of_the_second_run.read_text(encoding="utf-8").splitlines()]
     assert of_the_first_run.read_text(encoding="utf-8") == ""
-    assert of_the_second_run.name.startswith(started_at(again.report).strftime(BACKUP_NAME))
+    assert of_the_second_run.name.startswith(again.started_at.strftime(BACKUP_NAME))
     assert {(item["jobId"]["S"],): item for item in lines} == before
 
 
@@ -174,21 +125,21 @@ def test_a_job_is_found_by_its_id(migrated: Any) -> None:
     }
 
 
-def test_the_jobs_of_a_status_come_in_the_order_of_their_creation(migrated: Any) -> None:
+def test_the_jobs_of_a_status_come_in_the_order_of_their_creation(migrated: Any, select: Any) -> None:
     in_order = "SELECT job_id FROM jobs WHERE status = ? ORDER BY julianday(created_at)"
     statuses = ["pending", "processing", "completed", "failed"]
     found = {status: query(migrated, "StatusIndex", "status", status) for status in statuses}
     assert found == {status: select(in_order, status) for status in statuses}
 
 
-def test_the_jobs_of_a_user_come_newest_first(migrated: Any) -> None:
+def test_the_jobs_of_a_user_come_newest_first(migrated: Any, select: Any) -> None:
     newest_first = "SELECT job_id FROM jobs WHERE user_id = ? ORDER BY julianday(created_at) DESC"
     users = select("SELECT DISTINCT user_id FROM jobs")
     found = {user: query(migrated, "UserIndex", "userId", user, ScanIndexForward=False) for user in users}
     assert found == {user: select(newest_first, user) for user in users}
 
 
-def test_a_scan_between_two_dates_holds_their_first_and_last_second(migrated: Any) -> None:
+def test_a_scan_between_two_dates_holds_their_first_and_last_second(migrated: Any, select: Any) -> None:
     found = migrated.client.scan(
         TableName=migrated.table,
         FilterExpression="createdAt BETWEEN :start AND :end",

@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import pytest
-
+from command import fixture
 from oracle_madmall import ENTITIES, expected_items
 
-ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "fixtures" / "madmall.sqlite"
+SYSTEM = "madmall"
+SOURCE = fixture(SYSTEM)
 ON_EVERY_ITEM = {"PK", "SK", "entityType", "createdAt", "updatedAt", "version"}
-
-
-@pytest.fixture(scope="module")
-def migrated(migrate_once: Any) -> Any:
-    """The migrated table, for tests that only read it."""
-    return migrate_once("madmall")
-
-
-@pytest.fixture
-def own(migrate: Any) -> Any:
-    """The migrated table of one test, which may write."""
-    return migrate("madmall")
-
-
-def started_at(report: dict[str, Any]) -> datetime:
-    return datetime.fromisoformat(report["started_at"])
 
 
 def test_the_table_equals_a_plain_rendering_of_the_source(migrated: Any, differences: Any) -> None:
     assert migrated.door.refused == []
-    assert differences(migrated.scan(), expected_items(SOURCE, started_at(migrated.run.report))) == []
+    assert differences(migrated.scan(), expected_items(SOURCE, migrated.run.started_at)) == []
 
 
 def test_every_item_says_its_type_its_times_and_its_version(migrated: Any) -> None:
@@ -63,7 +44,7 @@ def test_running_again_changes_nothing(own: Any, differences: Any) -> None:
     assert again.exit_code == 0, again.stderr
     assert own.door.refused == []
     # The one thing that moves is {now: +365d}: another run, another start.
-    assert differences(own.scan(), expected_items(SOURCE, started_at(again.report))) == []
+    assert differences(own.scan(), expected_items(SOURCE, again.started_at)) == []
 
 
 def test_a_dry_run_counts_the_same_and_writes_nothing(

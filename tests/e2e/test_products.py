@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command import fixture
 from door_keeps import KeptSettings
 from oracle_products import expected_items
 
-ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "fixtures" / "products.sqlite"
+SYSTEM = "products"
+SOURCE = fixture(SYSTEM)
 TABLES = {"Product": "e2e-products", "Session": "e2e-sessions"}
 
 #: The two items that the description of the tables prints.
@@ -50,27 +47,19 @@ BROKEN_SESSIONS = {
     "a while": ("expires_at", "soon", "not_a_date"),
     "": ("session_id", "", "empty_key"),
 }
-GOOD_PRODUCT = {"title": "t", "price": 1, "image_key": "k", "created_at": "2024-01-01"}
-INSERT_PRODUCT = "INSERT INTO products VALUES (:id, :title, '', :price, '', 'b', 'r', :image_key, 1, :created_at, 0)"
-INSERT_SESSION = "INSERT INTO sessions VALUES (:session_id, 'u', '{}', '2024-01-01', :expires_at)"
-
-
-@pytest.fixture
-def plan(shipped_plan: Any) -> Path:
-    path: Path = shipped_plan("products")
-    return path
-
-
-@pytest.fixture(scope="module")
-def migrated(migrate_once: Any) -> Any:
-    """The migrated tables, for tests that only read."""
-    return migrate_once("products")
-
-
-def select(sql: str, *parameters: Any) -> list[Any]:
-    """The first column of what the source answers."""
-    with closing(sqlite3.connect(f"{SOURCE.as_uri()}?mode=ro", uri=True)) as db:
-        return [row[0] for row in db.execute(sql, parameters)]
+GOOD_PRODUCT = {
+    "title": "t",
+    "description": "",
+    "price": 1,
+    "category": "",
+    "created_at": "2024-01-01",
+    "updated_at": 0,
+    "image_bucket": "b",
+    "image_region": "r",
+    "image_key": "k",
+    "unit_cost": 1,
+}
+GOOD_SESSION = {"user_id": "u", "data": "{}", "created_at": "2024-01-01", "expires_at": "2024-01-02"}
 
 
 def get(migrated: Any, entity: str, **key: dict[str, str]) -> dict[str, Any]:
@@ -110,30 +99,17 @@ def test_verify_finds_no_difference_and_every_access_pattern_agrees(migrated: An
     assert "access patterns: 7 of 7 agree" in verify.stdout
 
 
-def test_an_embedded_dynamodb_does_as_well(lone_migrator: Any, plan: Path) -> None:
-    run = lone_migrator("run", plan, "--local")
-    verify = lone_migrator("verify", plan, "--local")
-    assert run.report["status"] == "succeeded", run.stderr
-    assert verify.exit_code == 0, verify.stdout + verify.stderr
-
-
 def test_what_the_shop_pays_stays_behind(migrated: Any) -> None:
     assert [key for key, item in migrated.scan("Product").items() if "unit_cost" in item] == []
 
 
-def test_a_broken_row_is_rejected_alone_and_says_why(
-    migrator: Any, shipped_plan: Any, scan: Any, differences: Any, tmp_path: Path
-) -> None:
-    source = tmp_path / "broken.sqlite"
-    shutil.copy(SOURCE, source)
-    with closing(sqlite3.connect(source)) as db, db:
-        for number, (column, value, _) in BROKEN_PRODUCTS.items():
-            db.execute(INSERT_PRODUCT, {"id": number, **GOOD_PRODUCT, column: value})
-        for name, (column, value, _) in BROKEN_SESSIONS.items():
-            db.execute(INSERT_SESSION, {"session_id": name, "expires_at": "2024-01-02", column: value})
-    run = migrator("run", shipped_plan("products", source))
-    rejects = [json.loads(line) for line in Path(run.report["rejects"]).read_text(encoding="utf-8").splitlines()]
-    found = [(reject["row"], reject["column"], reject["code"]) for reject in rejects]
+def test_a_broken_row_is_rejected_alone_and_says_why(run_with: Any, scan: Any, differences: Any) -> None:
+    products = {key: GOOD_PRODUCT | {"id": key, column: value} for key, (column, value, _) in BROKEN_PRODUCTS.items()}
+    sessions = {
+        key: GOOD_SESSION | {"session_id": key, column: value} for key, (column, value, _) in BROKEN_SESSIONS.items()
+    }
+    run = run_with(*(("products", row) for row in products.values()), *(("sessions", row) for row in sessions.values()))
+    found = [(reject["row"], reject["column"], reject["code"]) for reject in run.rejects]
     expected = [({"id": {"N": str(key)}}, column, code) for key, (column, _, code) in BROKEN_PRODUCTS.items()]
     expected += [({"session_id": {"S": key}}, column, code) for key, (column, _, code) in BROKEN_SESSIONS.items()]
     assert run.exit_code == 1
@@ -151,7 +127,7 @@ def test_a_product_is_found_by_its_id_where_a_double_would_find_its_neighbour(mi
     assert titles == ["Hinge, left", "Hinge, right"]
 
 
-def test_every_category_comes_newest_first(migrated: Any) -> None:
+def test_every_category_comes_newest_first(migrated: Any, select: Any) -> None:
     newest_first = "SELECT id FROM products WHERE category = ? ORDER BY julianday(created_at) DESC"
     categories = select("SELECT DISTINCT category FROM products WHERE category <> ''")
     found = {category: query_category(migrated, category, ScanIndexForward=False) for category in categories}
@@ -160,7 +136,7 @@ def test_every_category_comes_newest_first(migrated: Any) -> None:
     }
 
 
-def test_a_product_in_no_category_is_in_no_index(migrated: Any) -> None:
+def test_a_product_in_no_category_is_in_no_index(migrated: Any, select: Any) -> None:
     indexed = migrated.client.scan(TableName=migrated.table_of("Product"), IndexName="CategoryIndex")["Items"]
     in_one = select("SELECT id FROM products WHERE category <> ''")
     assert len(in_one) < len(select("SELECT id FROM products"))
@@ -171,7 +147,7 @@ def test_the_index_answers_with_the_whole_product(migrated: Any) -> None:
     assert SAMPLE_PRODUCT in query_category(migrated, "electronics")
 
 
-def test_all_products_come_from_a_scan(migrated: Any) -> None:
+def test_all_products_come_from_a_scan(migrated: Any, select: Any) -> None:
     assert sorted(int(number) for (number,) in migrated.scan("Product")) == select(
         "SELECT id FROM products ORDER BY id"
     )
@@ -180,19 +156,19 @@ def test_all_products_come_from_a_scan(migrated: Any) -> None:
 # ---- what the application asks: sessions
 
 
-def test_session_data_is_the_text_that_was_stored(migrated: Any) -> None:
+def test_session_data_is_the_text_that_was_stored(migrated: Any, select: Any) -> None:
     stored = select("SELECT session_id FROM sessions WHERE data LIKE '{ %' LIMIT 1")[0]
     session = get(migrated, "Session", session_id={"S": stored})
     assert session["data"] == {"S": '{ "cart" : [ ] , "preferences" : { } }'}
 
 
-def test_a_session_expires_at_the_second_that_its_text_names(migrated: Any) -> None:
+def test_a_session_expires_at_the_second_that_its_text_names(migrated: Any, select: Any) -> None:
     to_seconds = "SELECT CAST(strftime('%s', expires_at) AS INTEGER) FROM sessions ORDER BY session_id"
     found = migrated.scan("Session")
     assert [int(found[key]["expires_at"]["N"]) for key in sorted(found)] == select(to_seconds)
 
 
-def test_living_sessions_are_told_from_expired_ones(migrated: Any) -> None:
+def test_living_sessions_are_told_from_expired_ones(migrated: Any, select: Any) -> None:
     in_2025 = 1_735_689_600
     living = migrated.client.scan(
         TableName=migrated.table_of("Session"),

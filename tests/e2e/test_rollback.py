@@ -182,7 +182,7 @@ def test_a_run_that_was_killed_is_taken_back_and_does_not_go_on(project: Project
     project.door.faults.append(delay(0.03))
     project.killed("run", str(PLAN), operations=("BatchWriteItem",), requests=12)
     project.door.faults.clear()
-    time.sleep(0.2)  # what the door had taken in when the run died is through
+    project.door.await_quiet()
     assert project.rollback(project.run_id()).exit_code == 0
     assert project.tables() == before
     assert project.migrator("run", PLAN).report["resumed"] is False

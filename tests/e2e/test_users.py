@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command import fixture
 from oracle_users import expected_items
 
-SOURCE = Path(__file__).parents[2] / "fixtures" / "users.sqlite"
+SYSTEM = "users"
+SOURCE = fixture(SYSTEM)
 TABLE = "aws-starter-kit-table"
 PREFIX = "USER#"
 BATCH = 25  # what BatchWriteItem takes
@@ -23,28 +20,6 @@ BATCH = 25  # what BatchWriteItem takes
 LINUS = ("9d9b532a-ba4e-4c36-86ff-0de26a769806", "Linus Berg")
 MINH = ("4ab59884-c3e2-469d-ab3a-cad58d50b265", "Minh Tran")
 UNUSED_ID = "ffffffff-ffff-4fff-8fff-ffffffffffff"
-
-
-@pytest.fixture
-def plan(shipped_plan: Any) -> Path:
-    return shipped_plan("users")  # type: ignore[no-any-return]
-
-
-@pytest.fixture(scope="module")
-def migrated(migrate_once: Any) -> Any:
-    """The migrated table, for tests that only read it."""
-    return migrate_once("users")
-
-
-@pytest.fixture
-def own(migrate: Any) -> Any:
-    """The migrated table of one test, which may write."""
-    return migrate("users")
-
-
-def source(sql: str) -> list[Any]:
-    with closing(sqlite3.connect(f"{SOURCE.as_uri()}?mode=ro", uri=True)) as db:
-        return [value for (value,) in db.execute(sql)]
 
 
 # ---- the migration
@@ -63,16 +38,8 @@ def test_verify_finds_no_difference_and_every_access_pattern_agrees(migrated: An
     assert migrated.door.refused == []
 
 
-def test_it_works_with_no_engine_but_its_own(lone_migrator: Any, plan: Path) -> None:
-    run = lone_migrator("run", plan, "--local")
-    assert run.exit_code == 0, run.stderr
-    assert run.report["totals"]["written"] == len(source("SELECT id FROM users"))
-    verify = lone_migrator("verify", plan, "--local")
-    assert verify.exit_code == 0, verify.stdout + verify.stderr
-
-
-def test_every_id_carries_the_prefix_once_whether_or_not_the_source_had_it(migrated: Any) -> None:
-    assert {id_.startswith(PREFIX) for id_ in source("SELECT id FROM users")} == {True, False}
+def test_every_id_carries_the_prefix_once_whether_or_not_the_source_had_it(migrated: Any, select: Any) -> None:
+    assert {id_.startswith(PREFIX) for id_ in select("SELECT id FROM users")} == {True, False}
     assert [key for (key,) in migrated.scan() if key.count(PREFIX) != 1 or not key.startswith(PREFIX)] == []
 
 
@@ -85,18 +52,12 @@ SECOND = {
 
 
 @pytest.mark.parametrize("case", SECOND)
-def test_a_second_user_is_rejected_and_the_first_is_kept(
-    case: str, migrator: Any, shipped_plan: Any, tmp_path: Path, scan: Any, differences: Any
-) -> None:
+def test_a_second_user_is_rejected_and_the_first_is_kept(case: str, run_with: Any, scan: Any, differences: Any) -> None:
     id_, email, expected = SECOND[case]
-    copy = tmp_path / "users.sqlite"
-    shutil.copyfile(SOURCE, copy)
-    with closing(sqlite3.connect(copy)) as db, db:
-        values = (id_, email, email.lower(), "Another One", 1730000000)
-        db.execute("INSERT INTO users (id, email, email_lower, name, created_at) VALUES (?, ?, ?, ?, ?)", values)
-    run = migrator("run", shipped_plan("users", copy))
+    row = {"id": id_, "email": email, "email_lower": email.lower(), "name": "Another One", "created_at": 1730000000}
+    run = run_with(("users", row))
     assert run.exit_code == 1, run.stderr
-    (reject,) = (json.loads(line) for line in Path(run.report["rejects"]).read_text(encoding="utf-8").splitlines())
+    (reject,) = run.rejects
     assert (reject["row"]["id"], reject["column"], reject["code"]) == ({"S": id_}, *expected)
     assert differences(scan(TABLE), expected_items(SOURCE)) == []
 
@@ -128,8 +89,8 @@ def test_a_user_is_found_by_id_with_its_prefix_or_without(migrated: Any) -> None
             assert found["name"] == {"S": name}
 
 
-def test_every_user_is_found_by_email_in_lower_case(migrated: Any) -> None:
-    for email in source("SELECT lower(email) FROM users"):
+def test_every_user_is_found_by_email_in_lower_case(migrated: Any, select: Any) -> None:
+    for email in select("SELECT lower(email) FROM users"):
         assert [item["email"]["S"] for item in by_index(migrated, "GSI1", "=", f"EMAIL#{email}")] == [email]
 
 
@@ -167,8 +128,8 @@ def batch_delete(own: Any, user_ids: list[str]) -> None:
             requests = own.client.batch_write_item(RequestItems=requests)["UnprocessedItems"]
 
 
-def test_more_than_25_users_are_deleted_in_batches(own: Any) -> None:
-    everyone = source("SELECT id FROM users ORDER BY created_at, id")
+def test_more_than_25_users_are_deleted_in_batches(own: Any, select: Any) -> None:
+    everyone = select("SELECT id FROM users ORDER BY created_at, id")
     leaving, staying = everyone[:60], everyone[60:]
     assert staying
     sent = own.door.requests["BatchWriteItem"]

@@ -142,7 +142,7 @@ def test_48_any_rows_through_any_trouble(prove: Callable[..., None], tables: Any
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 @_settings(max_examples=1000)
 @given(tables=_sources, **_trouble)
 def test_48_any_rows_through_any_trouble_for_long(prove: Callable[..., None], tables: Any, **trouble: Any) -> None:

@@ -73,6 +73,16 @@ def test_13_two_entities_of_one_key_are_found(migration: Migration) -> None:
     migration.assert_holds(outcome, expected_of(migration.source, ROW, OTHER))
 
 
+def test_13_two_entities_that_give_one_item_are_no_conflict_whatever_wrote_its_numbers(migration: Migration) -> None:
+    """-1 and -1.0 are one number to DynamoDB."""
+    make(migration.source, SCHEMA.format("rows"), [(0, "k", -1)])
+    make(migration.source, SCHEMA.format("others").replace("v INTEGER", "v REAL"), [(0, "k", -1)])
+    migration.write(ROW, OTHER)
+    outcome = migration.run()
+    assert outcome.entity("Other")["skipped"] == 1
+    migration.assert_holds(outcome, expected_of(migration.source, ROW, OTHER))
+
+
 def names_both(lines: list[dict[str, Any]], loser: int, winner: str) -> bool:
     """Whether the one line is the row that lost its key, and says which row has it."""
     (line,) = lines

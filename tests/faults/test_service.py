@@ -16,6 +16,7 @@ import pytest
 
 from command import Outcome
 from conftest import await_table
+from cut_off import in_short_segments
 from door import Forward, Reply, Request
 from door_faults import EXPIRED, after, before_writes, delay, deny
 from migration import ROW, TABLE, Migration, plain_values, rejected, said_plainly
@@ -109,6 +110,17 @@ def test_29_a_denied_write_stops_the_run_with_its_first_request(filled: Migratio
     assert_nothing_condemned(outcome)
     filled.door.faults.clear()
     filled.assert_holds(filled.run(), expected_of(filled.source, ROW))
+
+
+def test_29_what_was_proved_before_a_denied_write_is_not_proved_again(filled: Migration) -> None:
+    by_text = Entity("Row", "rows", "b", primary_key="id")
+    filled.write(by_text)
+    filled.door.faults.append(deny(None))
+    filled.assert_stopped(filled.run(), "access_denied")
+    filled.door.faults.clear()
+    dying_of_proof = in_short_segments(filled.migrator, "opened.prove_segment = kill")
+    outcome = replace(filled, migrator=dying_of_proof).resume()
+    filled.assert_holds_once(outcome, expected_of(filled.source, by_text))
 
 
 #: what is there in the table's place -> the key of it, and the code of the error

@@ -65,9 +65,11 @@ def for_seconds(seconds: float, fault: Fault) -> Fault:
 
 # ---- 21 to 24: too much for the table
 
+# Four connections have eight batches on their way, each with waits of full jitter: 75 requests are usual in four
+# seconds and 127 in a minute, and in fifty thousand simulated tries there were never more than 83 and 146.
 LENGTHS = [
-    pytest.param(4, 80, id="4 s"),
-    pytest.param(60, 120, id="a minute", marks=[pytest.mark.soak, pytest.mark.timeout(400)]),
+    pytest.param(4, 90, id="4 s"),
+    pytest.param(60, 160, id="a minute", marks=[pytest.mark.soak, pytest.mark.timeout(400)]),
 ]
 
 

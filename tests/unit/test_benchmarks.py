@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
-from benchmarks import native
+from benchmarks import native, subjects
 from benchmarks.case import TABLE, Case, iter_items
 from benchmarks.cases import CASES, NARROW, NESTED, NINE, PROVED
 from benchmarks.measure import WorkFolder, measure, used_by
+from benchmarks.safeguards import PATCHES, patched
 from benchmarks.sink import Sink
 from benchmarks.subjects import OURS_ALONE, Given
 from door import Door
@@ -54,3 +55,18 @@ def sink_program() -> Path:
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_the_sink_counts_every_row_once(tls: bool, tmp_path: Path) -> None:
     assert measure(OURS_ALONE, NINE, ROWS, WorkFolder(tmp_path), latency_ms=1, tls=tls).items == ROWS
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_a_run_whose_safeguards_are_switched_off_writes_the_same(
+    name: str, door: Door, dynamodb: Any, tmp_path: Path
+) -> None:
+    source, sink = WorkFolder(tmp_path).source(NINE, ROWS), Sink(door.url, certificate=None)
+    used_by(patched(name).command(Given(NINE, source, sink, tmp_path)), sink, tmp_path)
+    assert len(dynamodb.scan(TableName=TABLE)["Items"]) == ROWS
+
+
+def test_where_the_peers_are_missing_it_is_said_what_makes_them(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(subjects, "PEERS", tmp_path / "python")
+    with pytest.raises(SystemExit, match="make bench"):
+        subjects.require_peers()

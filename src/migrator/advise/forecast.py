@@ -34,13 +34,7 @@ def _rows_volume(sizes: ItemSizes) -> TableVolume:
 
 def _table_volume(table: TableDesign, sizes: Mapping[str, ItemSizes]) -> TableVolume:
     parts = [part for entity in table.entities for part in _parts(table, entity, sizes.get(entity.source))]
-    return TableVolume(
-        items=sum(part.items for part in parts),
-        bytes=sum(part.bytes for part in parts),
-        write_units=sum(part.write_units for part in parts),
-        index_entries=sum(part.index_entries for part in parts),
-        index_bytes=sum(part.index_bytes for part in parts),
-    )
+    return TableVolume.together(parts)
 
 
 def _parts(table: TableDesign, entity: EntityDesign, sizes: ItemSizes | None) -> Iterator[TableVolume]:

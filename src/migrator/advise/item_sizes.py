@@ -7,7 +7,6 @@ by their digits, which is at most a few bytes off what `mapping.canonical` count
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 from sqlalchemy.engine import Connection
 
@@ -15,7 +14,7 @@ from migrator.advise.model import ItemSizes
 from migrator.advise.rows_of import RowsOf
 from migrator.source.profile import TableProfile
 from migrator.source.profile_scan import add_text_functions, utf8_length
-from migrator.source.relation import quote
+from migrator.source.relation import balanced, quote
 from migrator.source.schema import Table
 
 _LARGER_THAN_P99 = 0.01
@@ -43,7 +42,8 @@ def measure_items(connection: Connection, table: Table, profile: TableProfile) -
 def size_sql(connection: Connection, profile: TableProfile) -> str:
     """The bytes of `src`'s row as an item; columns that cannot be read are left out."""
     add_text_functions(connection)
-    return _sum([_column_sql(connection, column.name) for column in profile.columns if not column.error] or ["0"])
+    columns = [_column_sql(connection, column.name) for column in profile.columns if not column.error]
+    return balanced(columns or ["0"], "+")
 
 
 def _column_sql(connection: Connection, column: str) -> str:
@@ -55,11 +55,3 @@ def _column_sql(connection: Connection, column: str) -> str:
         # a byte for two digits, and one for the exponent
         f" ELSE {name_bytes} + 1 + (length({name}) + 1) / 2 END"
     )
-
-
-def _sum(parts: Sequence[str]) -> str:
-    """Balanced, since SQLite refuses an expression that is nested deeper than 1000."""
-    if len(parts) == 1:
-        return parts[0]
-    half = len(parts) // 2
-    return f"({_sum(parts[:half])} + {_sum(parts[half:])})"

@@ -29,7 +29,7 @@ from migrator.mapping.reads import to_read
 from migrator.mapping.render import EntityRenderer, RenderContext
 from migrator.source.integrity import check_integrity
 from migrator.source.read import WHOLE
-from migrator.source.relation import quote
+from migrator.source.relation import balanced, quote
 from migrator.source.rows import iter_rows
 from migrator.source.schema import Schema, reflect_schema
 from migrator.source.snapshot import connect, release, take_snapshot
@@ -80,7 +80,7 @@ def _with_rejects(
     # A row of that size has a value of its share at least; halved, since UTF-16 may take fewer bytes than UTF-8.
     share = HEAVY_BYTES // (2 * len(facts.columns))
     large = [quote(column.name) for column in facts.columns if column.longest_bytes >= share]
-    where = " OR ".join(f"length(CAST({name} AS BLOB)) >= {share}" for name in large)
+    where = balanced([f"length(CAST({name} AS BLOB)) >= {share}" for name in large], "OR")
     read = replace(to_read(bound, partial(relation_of, schema=source.schema, connection=connection)), where=where)
     path = Path(source.schema.path)
     renderer = EntityRenderer(bound, read, table, RenderContext(0, path.name, path.stem))

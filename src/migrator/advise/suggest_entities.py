@@ -12,7 +12,7 @@ from migrator.advise.suggest_keys import Names, RowKey, column_text, key_word
 from migrator.advise.suggest_source import Expiry, Source
 from migrator.mapping.document import FIXED_ITEMS
 from migrator.mapping.hints import hint_of
-from migrator.source.relation import quote
+from migrator.source.relation import as_bytes, quote
 from migrator.source.schema import Table
 
 #: A word of a column's name, as `key_word` splits it.
@@ -128,9 +128,9 @@ def sql_for(facts: TableFacts, key: RowKey, columns: Sequence[str], folded: Coll
     if table.primary_key:
         if not key.is_primary:
             return None  # rows are named by the primary key, and here it is NULL
-        result = "*"
+        result = _all_of(table)
     elif table.rowid:
-        result = f"{table.rowid}, *"
+        result = f"{table.rowid}, {_all_of(table)}"
     else:
         return None
     # Keys are compared byte by byte, whatever the column's collation; one in lower case as NOCASE compares.
@@ -139,3 +139,7 @@ def sql_for(facts: TableFacts, key: RowKey, columns: Sequence[str], folded: Coll
         f"{quote(name)} = :{name}{' COLLATE NOCASE' if name in folded else binary}" for name in columns
     )
     return f"SELECT {result} FROM {quote(table.name)} WHERE {where}"
+
+
+def _all_of(table: Table) -> str:
+    return ", ".join(map(as_bytes, table.columns)) if any(column.unordered for column in table.columns) else "*"

@@ -19,8 +19,8 @@ from migrator.mapping.model import KeyAttribute, TableDefinition
 from migrator.mapping.validate import check_item
 from migrator.mapping.values import to_attribute_value
 from migrator.source.failure import is_about_the_file, message_of, source_path, to_source_error
+from migrator.source.fetch import FETCH_ROWS
 from migrator.source.relation import quote, table_relation
-from migrator.source.rows import FETCH_ROWS
 from migrator.source.schema import Column, Table
 from migrator.source.text import InvalidText, SqliteValue
 
@@ -191,15 +191,17 @@ def _read(connection: Connection, table: Table, columns: Sequence[Column], broke
     collectors = [facts.collector() for facts in found if not facts.error]
     names = [quote(facts.name) for facts in found if not facts.error]
     relation = table_relation(table)
-    rowid = quote(relation.rowid) if relation.rowid else "0"
+    # Once, where it is a column: SQLite allows as many columns in a result as in a table.
+    selected = list(dict.fromkeys([*names, quote(relation.rowid)] if relation.rowid else names or ["NULL"]))
+    place = selected.index(quote(relation.rowid)) if relation.rowid else 0
     rows = size = heavy = low_rowid = high_rowid = 0
-    for key, *values in iter_values(connection, f"SELECT {', '.join([rowid, *names])} FROM {relation.from_sql}"):
+    for values in iter_values(connection, f"SELECT {', '.join(selected)} FROM {relation.from_sql}"):
         rows += 1
-        row_bytes = sum([collect(value) for collect, value in zip(collectors, values, strict=True)])
+        row_bytes = sum([collect(value) for collect, value in zip(collectors, values, strict=False)])
         size += row_bytes
         heavy += row_bytes >= HEAVY_BYTES
-        if isinstance(key, int):
-            low_rowid, high_rowid = min(low_rowid, key), max(high_rowid, key)
+        if relation.rowid and isinstance(rowid := values[place], int):
+            low_rowid, high_rowid = min(low_rowid, rowid), max(high_rowid, rowid)
     return TableFacts(table, rows, tuple(found), size, heavy, low_rowid, high_rowid)
 
 

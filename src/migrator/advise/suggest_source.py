@@ -13,7 +13,7 @@ from migrator.advise.suggest_facts import TableFacts, iter_values, read_facts
 from migrator.errors import RowRejected
 from migrator.mapping.dates import to_instant, to_seconds
 from migrator.source.failure import is_about_the_file, source_path, to_source_error
-from migrator.source.relation import quote
+from migrator.source.relation import quote, table_relation
 from migrator.source.schema import ForeignKey, Schema, Table
 from migrator.source.text import InvalidText, SqliteValue
 
@@ -82,7 +82,8 @@ def read_expiry(connection: Connection, facts: TableFacts, now_s: int) -> Expiry
     """The first column that is called after expiring and holds nothing but times."""
     for column in facts.columns:
         if _EXPIRY.search(column.name) and column.values and not column.error:
-            sql = f"SELECT {quote(column.name)} FROM {quote(facts.table.name)} WHERE {quote(column.name)} IS NOT NULL"
+            name = quote(column.name)
+            sql = f"SELECT {name} FROM {table_relation(facts.table).from_sql} WHERE {name} IS NOT NULL"
             expiry = _expiry(column.name, (_seconds(value) for (value,) in iter_values(connection, sql)), now_s)
             if expiry:
                 return expiry
@@ -177,7 +178,6 @@ def _together(connection: Connection, facts: TableFacts, columns: tuple[str, ...
         column = facts.column(columns[0])
         return column.values - column.invalid
     where = " AND ".join(f"{quote(name)} IS NOT NULL" for name in columns)
-    rows = iter_values(
-        connection, f"SELECT {', '.join(map(quote, columns))} FROM {quote(facts.table.name)} WHERE {where}"
-    )
+    from_sql = table_relation(facts.table).from_sql
+    rows = iter_values(connection, f"SELECT {', '.join(map(quote, columns))} FROM {from_sql} WHERE {where}")
     return sum(not any(isinstance(value, InvalidText) for value in row) for row in rows)

@@ -19,7 +19,7 @@ from migrator.cli.outcome import exit_code_of
 from migrator.cli.streams import prepare_streams
 
 #: Objects that are new, net of those that are gone.
-_COLLECT_EVERY = 50_000
+_COLLECT_EVERY = 200_000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -113,6 +113,11 @@ def check(plan_path: Path, local: bool) -> int:
 @prices_option
 @click.option("--summary", is_flag=True, help="Print one line, for a scheduler's mail, instead of a line an entity.")
 @click.option("--restart", is_flag=True, help="Give a run that was cut off up, and begin afresh.")
+@click.option(
+    "--via",
+    metavar="DIR|s3://BUCKET/PREFIX",
+    help="Write files for an import instead of sending items; in a bucket, also import them into a new table.",
+)
 @local_option
 @log_options
 def run(
@@ -125,6 +130,7 @@ def run(
     prices_file: Path | None,
     summary: bool,
     restart: bool,
+    via: str | None,
     local: bool,
 ) -> int:
     """Run a migration. One that was cut off goes on where it was.
@@ -138,6 +144,8 @@ def run(
 
     if no_values and not page:
         raise UsageError("--no-values is about the page, so it needs --html FILE")
+    if via and local:
+        raise UsageError("--via and --local exclude each other: --via DIR writes files without any target")
     if page:
         from migrator.advise.page import require_page
 
@@ -146,7 +154,7 @@ def run(
     with opened_plan(plan_path, local=local) as plan:
         require_entities(plan, entities)
         result = run_plan(
-            plan,
+            plan.by_way_of(via),
             dry_run=dry_run,
             entities=entities,
             restart=restart,

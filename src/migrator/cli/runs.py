@@ -24,8 +24,9 @@ _log = logging.getLogger("migrator.cli")
 def runs(plan_path: Path, output_format: str, follow: bool) -> int:
     """List the past runs of a plan, newest first: their results and their reports.
 
-    Dry runs and retries are among them. A run that was cut off is `unfinished`, and `migrator run` goes on with it.
-    --follow only looks on: Ctrl-C ends the looking, and the exit code is 0 however the run ends.
+    Dry runs and retries are among them. A run that was cut off is `unfinished`, and `migrator run` goes on with it. One
+    that was taken back is `rolled back`; where that was cut off, it is `rollback unfinished`, and `migrator rollback`
+    goes on with it. --follow only looks on: Ctrl-C ends the looking, and the exit code is 0 however the run ends.
     """
     from migrator.run.runs import past_runs
 

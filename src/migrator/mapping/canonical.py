@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from migrator.mapping.decimals import normal_number
+import orjson
+
+from migrator.mapping.decimals import is_normal, normal_number
 from migrator.mapping.model import Attributes, AttributeValue, TableDefinition
 
 _DIGEST_BYTES = 16
@@ -96,50 +98,56 @@ _SIZES: Mapping[str, Callable[[Any], int]] = {
 def digest(attributes: Attributes) -> bytes:
     """16 bytes, equal for items that DynamoDB holds to be equal and for no others.
 
+    Binary values may be bytes, as in boto3, or base64, as on the wire.
+
     >>> digest({"a": {"N": "1.0"}}) == digest({"a": {"N": "1"}}), digest({"a": {"S": "1"}}) == digest({"a": {"N": "1"}})
     (True, False)
     """
-    return hashlib.blake2b(canonical_bytes({"M": attributes}), digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(_sorted_json(_canonical_map(attributes)), digest_size=_DIGEST_BYTES).digest()
 
 
 def canonical_bytes(value: AttributeValue) -> bytes:
-    """A value so that equal ones give equal bytes. Each part is preceded by its length, so none runs into the next."""
+    """A value so that equal ones, and no others, give equal bytes."""
+    return _sorted_json(_canonical(value))
+
+
+def _sorted_json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # half of a surrogate pair, which json escapes and orjson never writes
+        return json.dumps(value, sort_keys=True).encode()
+
+
+def _canonical_map(attributes: Attributes) -> Attributes:
+    """The map itself where nothing in it has another spelling, as nearly always."""
+    respelled: Attributes = {}
+    for name, value in attributes.items():
+        if "S" not in value:
+            for kind, content in value.items():
+                if kind in _SPELLED and not (kind == "N" and is_normal(content)):
+                    respelled[name] = {kind: _SPELLED[kind](content)}
+    return attributes | respelled if respelled else attributes
+
+
+def _canonical(value: AttributeValue) -> AttributeValue:
     ((kind, content),) = value.items()
-    return _part(kind.encode()) + _ENCODERS[kind](content)
+    spelled = _SPELLED.get(kind)
+    return value if spelled is None else {kind: spelled(content)}
 
 
-def _part(content: bytes) -> bytes:
-    return b"%d:" % len(content) + content
+def _base64(content: bytes | str) -> str:
+    return content if isinstance(content, str) else base64.b64encode(content).decode("ascii")
 
 
-def _text_bytes(text: str) -> bytes:
-    return _part(text.encode("utf-8", "surrogatepass"))
-
-
-def _number_bytes(text: str) -> bytes:
-    return _part(normal_number(text).encode())
-
-
-def _binary_bytes(content: bytes) -> bytes:
-    return _part(bytes(content))
-
-
-def _parts(parts: Iterable[bytes]) -> bytes:
-    encoded = list(parts)
-    return b"%d," % len(encoded) + b"".join(encoded)
-
-
-_ENCODERS: Mapping[str, Callable[[Any], bytes]] = {
-    "S": _text_bytes,
-    "N": _number_bytes,
-    "B": _binary_bytes,
-    "BOOL": lambda content: b"1" if content else b"0",
-    "NULL": lambda _: b"",
-    "L": lambda values: _parts(map(canonical_bytes, values)),
-    "M": lambda values: _parts(_text_bytes(name) + canonical_bytes(values[name]) for name in sorted(values)),
-    "SS": lambda members: _parts(sorted(set(map(_text_bytes, members)))),
-    "NS": lambda members: _parts(sorted(set(map(_number_bytes, members)))),
-    "BS": lambda members: _parts(sorted(set(map(_binary_bytes, members)))),
+#: What has more than one spelling
+_SPELLED: Mapping[str, Callable[[Any], Any]] = {
+    "N": normal_number,
+    "B": _base64,
+    "L": lambda values: [_canonical(value) for value in values],
+    "M": _canonical_map,
+    "SS": lambda members: sorted(set(members)),
+    "NS": lambda members: sorted(set(map(normal_number, members))),
+    "BS": lambda members: sorted(set(map(_base64, members))),
 }
 
 
@@ -151,8 +159,11 @@ def key_text(attributes: Attributes, table: TableDefinition) -> str:
 
     `attributes` may be the whole item. The text is ASCII, whatever the key holds.
     """
-    key = [_key_part(attributes[attribute.name]) for attribute in table.key_attributes]
-    return json.dumps(key, separators=(",", ":"))
+    key = [_key_part(attributes[table.partition_key.name])]
+    if table.sort_key:
+        key.append(_key_part(attributes[table.sort_key.name]))
+    quick = _sorted_json(key)
+    return quick.decode() if quick.isascii() else json.dumps(key, separators=(",", ":"))
 
 
 def key_from_text(text: str, table: TableDefinition) -> Attributes:
@@ -168,8 +179,9 @@ def describe_key(key: Attributes, table: TableDefinition) -> str:
 
 
 def _key_part(value: AttributeValue) -> list[str]:
-    ((kind, content),) = value.items()
-    return [kind, _TO_TEXT[kind](content)]
+    for kind, content in value.items():
+        return [kind, content if kind == "S" else _TO_TEXT[kind](content)]
+    raise ValueError("an attribute value without a type")
 
 
 def _describe(value: AttributeValue) -> str:
@@ -178,9 +190,8 @@ def _describe(value: AttributeValue) -> str:
 
 
 _TO_TEXT: Mapping[str, Callable[[Any], str]] = {
-    "S": str,
     "N": normal_number,
-    "B": lambda content: base64.b64encode(content).decode(),
+    "B": _base64,
 }
 _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {"S": str, "N": str, "B": base64.b64decode}
 _DESCRIPTIONS: Mapping[str, Callable[[Any], str]] = {

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 
 import orjson
 
-from migrator.mapping.columns import Chunk, Column, Wires, documents, lists, texts, values
+from migrator.limits import NESTING_LEVELS
+from migrator.mapping.column_documents import documents
+from migrator.mapping.column_members import EMPTY_LISTS, Named, lists
+from migrator.mapping.columns import INTEGER, NULL, TEXT, Chunk, Column, Wires, texts, values
 from migrator.mapping.compile_expressions import NotWorthIt
-from migrator.mapping.jsontext import parse_json
 from migrator.mapping.model import Children, ColumnValue, Constant, Expression, MapOf, Template
-from migrator.mapping.wirevalues import OPENINGS, Odd, any_value, escapes, wire_value
-from migrator.source.read import ChildRead
-
-NULL = frozenset((type(None),))
-INTEGER = frozenset((int,))
-_TEXT = frozenset((str,))
-
+from migrator.mapping.reads import RawRows
+from migrator.mapping.wirevalues import OPENINGS, Odd, escapes, wire_value
 
 # ---- templates
 
@@ -36,12 +33,12 @@ def filled_texts(parts: tuple[str | int, ...], chunk: Chunk) -> list[str | None]
         if isinstance(part, str):
             pieces.append(repeat(part, chunk.count))
             continue
-        column, types = chunk.columns[part], chunk.types[part]
-        if not types <= _TEXT | INTEGER | NULL:
+        column, types = chunk.columns[part], chunk.types(part)
+        if not types <= TEXT | INTEGER | NULL:
             raise Odd
         if types >= NULL:
             nullable.append(column)
-        pieces.append(column if types == _TEXT else map(str, column))
+        pieces.append(column if types == TEXT else map(str, column))
     filled: list[str | None] = list(map("".join, zip(*pieces, strict=True)))
     for column in nullable:
         filled = [None if value is None else text for value, text in zip(column, filled, strict=True)]
@@ -50,37 +47,40 @@ def filled_texts(parts: tuple[str | int, ...], chunk: Chunk) -> list[str | None]
 
 # ---- attributes
 
-_Write = Callable[[Chunk], None]
+#: Adds an attribute of all these rows.
+_Write = Callable[[Chunk, Named], None]
 #: The values of an attribute or member that no row lacks
 _Form = Callable[[Chunk], Wires]
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of rows, the entity's own or child rows: where its columns and its lists of child rows stand."""
+    """One level of rows, the entity's own or child rows. `depth` counts the maps and lists around."""
 
-    places: Mapping[str, int]
+    rows: RawRows
     nulls: str
-    children: tuple[Children, ...] = ()
-    reads: tuple[ChildRead, ...] = ()
-    lists: tuple[int, ...] = ()
-    depth: int = 0  #: of maps and lists around
+    depth: int = 0
 
-    def below(self) -> Level:
+    def deeper(self) -> Level:
         return replace(self, depth=self.depth + 1)
+
+    def below(self, child: Children) -> tuple[int, Level]:
+        """Where the rows of this child source stand, and their level as members of a list."""
+        place, rows = self.rows.below(child)
+        return place, replace(self, rows=rows, depth=self.depth + 1)
 
 
 def attribute_writer(level: Level, name: str, expression: Expression) -> _Write:
     refuse_escapes(name)
-    if isinstance(expression, Constant):
-        kind, wire, surplus = wire_value(expression.value)
-        return lambda chunk: chunk.add_constant(name, OPENINGS[kind] + wire, surplus + escapes(wire))
-    if isinstance(expression, ColumnValue):
-        return _column(level, name, expression)
-    if isinstance(expression, Template):
-        return _template(level, name, expression)
+    match expression:
+        case ColumnValue():
+            return _column(level, name, expression)
+        case Template():
+            return _template(level, name, expression)
+        case Children(shape="one"):
+            return _one(level, name, expression)
     form = _form(level, name, expression)
-    return lambda chunk: chunk.add(name, form(chunk))
+    return lambda chunk, named: named.add(name, form(chunk))
 
 
 def refuse_escapes(name: str) -> None:
@@ -90,16 +90,15 @@ def refuse_escapes(name: str) -> None:
 
 
 def _column(level: Level, name: str, expression: ColumnValue) -> _Write:
-    place, keep, convert = level.places[expression.column], level.nulls == "keep", _converter(level, name, expression)
+    place, keep = level.rows.places[expression.column], level.nulls == "keep"
+    form, convert = _form(level, name, expression), _converter(level, name, expression)
 
-    def write(chunk: Chunk) -> None:
-        column, types = chunk.columns[place], chunk.types[place]
+    def write(chunk: Chunk, named: Named) -> None:
+        types = chunk.types(place)
         if types >= NULL:
-            chunk.add_sparse(name, column, lambda given: convert(given, types - NULL), keep=keep)
-        elif types == INTEGER and not expression.hint and not expression.filters:
-            chunk.add(name, chunk.integers(place))
+            named.add_sparse(name, chunk.columns[place], lambda given: convert(given, types - NULL), keep=keep)
         else:
-            chunk.add(name, convert(column, types))
+            named.add(name, form(chunk))
 
     return write
 
@@ -108,10 +107,9 @@ def _converter(level: Level, name: str, expression: ColumnValue) -> Callable[[Co
     """What a column without NULLs is on the wire."""
 
     def of_documents(column: Column, types: frozenset[type]) -> Wires:
-        # Other values that JSON may be, and what a hint makes of other text, are left to the other way.
-        if types != _TEXT or not all(text.startswith(("{", "[")) for text in column):
+        if types != TEXT:
             raise Odd
-        return documents(column, lambda text: any_value(parse_json(text), "", name, level.depth))
+        return documents(column, name, level.depth)
 
     if expression.filters or expression.hint == "json":
         return of_documents
@@ -119,66 +117,87 @@ def _converter(level: Level, name: str, expression: ColumnValue) -> Callable[[Co
 
 
 def _template(level: Level, name: str, expression: Template) -> _Write:
-    parts = parts_of(expression, level.places)
+    parts = parts_of(expression, level.rows.places)
 
-    def write(chunk: Chunk) -> None:
+    def write(chunk: Chunk, named: Named) -> None:
         filled = filled_texts(parts, chunk)
         if None in filled:
-            chunk.add_sparse(name, filled, texts)
+            named.add_sparse(name, filled, texts)
         else:
-            chunk.add(name, texts(filled))
+            named.add(name, texts(filled))
+
+    return write
+
+
+def _one(level: Level, name: str, child: Children) -> _Write:
+    """The one child row of each row that has any."""
+    place, own = level.below(child)
+    form = _map(replace(own, depth=level.depth), child.attributes)
+
+    def write(chunk: Chunk, named: Named) -> None:
+        groups = chunk.columns[place]
+        if max(map(len, groups)) > 1:
+            raise Odd
+        rows = [group[0] if group else None for group in groups]
+        named.add_sparse(name, rows, lambda given: form(Chunk.of(given)))
 
     return write
 
 
 def _form(level: Level, name: str, expression: Expression) -> _Form:
     match expression:
+        case Constant(value):
+            kind, wire, surplus = wire_value(value)
+            wires = Wires((OPENINGS[kind] + wire,), surplus + escapes(wire))
+            return lambda chunk: wires
         case MapOf(attributes):
             return _map(level, attributes)
-        case Children():
+        case Children(shape="list"):
             return _list(level, name, expression)
         case ColumnValue():
-            return _member(level, name, expression)
+            return _values(level, name, expression)
     raise NotWorthIt
 
 
 def _map(level: Level, attributes: tuple[tuple[str, Expression], ...]) -> _Form:
-    writers = [attribute_writer(level.below(), name, expression) for name, expression in attributes]
-    if not writers:
+    if level.depth >= NESTING_LEVELS:
         raise NotWorthIt
+    writers = [attribute_writer(level.deeper(), name, expression) for name, expression in attributes]
 
     def form(chunk: Chunk) -> Wires:
-        inner = chunk.inner()
+        named = Named(chunk.count, nested=True)
         for write in writers:
-            write(inner)
-        return inner.as_maps()
+            write(chunk, named)
+        return named.maps()
 
     return form
 
 
-def _member(level: Level, name: str, expression: ColumnValue) -> _Form:
-    place, convert = level.places[expression.column], _converter(level, name, expression)
+def _values(level: Level, name: str, expression: ColumnValue) -> _Form:
+    place, convert = level.rows.places[expression.column], _converter(level, name, expression)
+    plain = not expression.hint and not expression.filters
 
     def form(chunk: Chunk) -> Wires:
-        if chunk.types[place] >= NULL:
+        types = chunk.types(place)
+        if plain and types == INTEGER:
+            return chunk.integers(place)
+        if types >= NULL:
             raise Odd
-        return convert(chunk.columns[place], chunk.types[place])
+        return convert(chunk.columns[place], types)
 
     return form
 
 
 def _list(level: Level, name: str, child: Children) -> _Form:
     """The child rows of all rows are a chunk of their own."""
-    position = level.children.index(child)
-    read, place = level.reads[position], level.lists[position]
-    if child.shape != "list" or read.children:
+    if level.depth >= NESTING_LEVELS:
         raise NotWorthIt
-    own = Level({column: n for n, column in enumerate(read.columns)}, level.nulls, depth=level.depth + 1)
+    place, own = level.below(child)
     form_of_member = _form(own, name, child.value or MapOf(child.attributes))
 
     def form(chunk: Chunk) -> Wires:
         groups = chunk.columns[place]
-        rows = [row.values for group in groups for row in group]
-        return lists(list(map(len, groups)), form_of_member(Chunk.of(rows)) if rows else None)
+        rows = list(chain.from_iterable(groups))
+        return lists(list(map(len, groups)), form_of_member(Chunk.of(rows))) if rows else EMPTY_LISTS
 
     return form

@@ -19,12 +19,12 @@ import orjson
 from migrator.errors import RowRejected
 from migrator.mapping.compile_code import Code
 from migrator.mapping.compile_columns import EncodeItems, compile_columns, no_items
-from migrator.mapping.compile_expressions import Level, NotWorthIt, columns_of
+from migrator.mapping.compile_expressions import Level, NotWorthIt
 from migrator.mapping.compile_items import write_item
 from migrator.mapping.decimals import is_canonical
 from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item
 from migrator.mapping.model import Entity, ItemSpec, TableDefinition
-from migrator.mapping.reads import children_of, iter_expressions
+from migrator.mapping.reads import RawRows
 from migrator.mapping.render import EntityRenderer, RenderContext, count_warnings
 from migrator.mapping.values import JSON_NULL
 from migrator.mapping.wirevalues import (
@@ -41,7 +41,7 @@ from migrator.mapping.wirevalues import (
     text_of,
 )
 from migrator.source.read import Read
-from migrator.source.rows import Layout, RawRow, Row, layout_of
+from migrator.source.rows import RawRow, Row
 
 #: What becomes of a row; a rejection is handed over, not raised.
 Outcome = EncodedRow | RowRejected
@@ -70,23 +70,24 @@ def compile_entity(
 
     Without `identities` items may have None for theirs: nobody asks where no two items can have one key.
     """
-    layout = layout_of(read)
+    rows = RawRows.of(entity, read)
+    row = rows.layout.row
     renderer = EntityRenderer(entity, read, table, context, validate=validate)
 
     def plain(raw: RawRow) -> Outcome:
         try:
-            rendered = renderer.render(layout.row(raw))
+            rendered = renderer.render(row(raw))
         except RowRejected as reject:
             return reject
         items = tuple((position, encode_item(item, table)) for position, item in rendered.items)
         return EncodedRow(items, rendered.warnings)
 
     try:
-        encode_rows = _generate(entity, read, layout, table, context, plain)
+        encode_rows = _generate(entity, rows, table, context, plain)
     except (NotWorthIt, RowRejected, UnicodeEncodeError):
         # Whatever is wrong with the mapping rejects rows, and the plain renderer says which.
-        return EntityEncoder(lambda rows: [plain(raw) for raw in rows], no_items, layout.row)
-    return EntityEncoder(encode_rows, compile_columns(entity, read, layout, table, identities=identities), layout.row)
+        return EntityEncoder(lambda raws: [plain(raw) for raw in raws], no_items, row)
+    return EntityEncoder(encode_rows, compile_columns(entity, rows, table, identities=identities), row)
 
 
 #: What generated code calls by name
@@ -118,38 +119,26 @@ _NAMES: dict[str, Any] = {
 
 def _generate(
     entity: Entity,
-    read: Read,
-    layout: Layout,
+    rows: RawRows,
     table: TableDefinition,
     context: RenderContext,
     plain: Callable[[RawRow], Outcome],
 ) -> EncodeRows:
     code = Code({**_NAMES, "plain": plain})
-    variables = [code.variable("c") for _ in range(layout.length)]
-    level = _level(code, entity, read, layout, context, variables)
     with code.block("def encode_rows(rows)"):
         code.line("outcomes = []")
         code.line("append = outcomes.append")
         with code.block("for raw in rows"):
             with code.block("try"):
-                code.line(f"{', '.join(variables)}, = raw")
-                code.line(f"append({_write_row(level, entity, table, [variables[n] for n in layout.conditions])})")
+                level = Level(code, rows, entity.nulls, context).unpacked("raw")
+                code.line(f"append({_write_row(level, entity, table)})")
             with code.block("except ODD"):
                 code.line("append(plain(raw))")
         code.line("return outcomes")
     return code.function("encode_rows")
 
 
-def _level(
-    code: Code, entity: Entity, read: Read, layout: Layout, context: RenderContext, variables: list[str]
-) -> Level:
-    values = [variables[n] for n in layout.values]
-    columns = columns_of(code, read.columns, values, variables[0], read.relation, context)
-    lists = [variables[n] for n in layout.children]
-    return Level(code, columns, children_of(iter_expressions(entity)), read.children, lists, entity.nulls, context)
-
-
-def _write_row(level: Level, entity: Entity, table: TableDefinition, conditions: list[str]) -> str:
+def _write_row(level: Level, entity: Entity, table: TableDefinition) -> str:
     """An expression for the row's outcome."""
     code, warnings = level.code, "0"
     if entity.rules:
@@ -157,7 +146,7 @@ def _write_row(level: Level, entity: Entity, table: TableDefinition, conditions:
         watched = {rule.column: level.columns.variables[rule.column] for rule in entity.rules}
         values = ", ".join(f"{code.constant(column)}: {variable}" for column, variable in watched.items())
         code.line(f"{warnings} = count_warnings({code.constant(entity.rules)}, {{{values}}})")
-    asked = iter(conditions)
+    asked = iter(level.variables[place] for place in level.rows.layout.conditions)
     pairs: list[str] = []
     for position, item in enumerate(entity.items):
         pairs.append(code.variable("i"))

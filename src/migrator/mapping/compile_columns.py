@@ -16,19 +16,12 @@ from typing import Any
 import orjson
 
 from migrator.errors import RowRejected
-from migrator.mapping.column_values import (
-    INTEGER,
-    NULL,
-    Level,
-    attribute_writer,
-    filled_texts,
-    parts_of,
-    refuse_escapes,
-)
-from migrator.mapping.columns import Chunk, Column, Wires, numbers, texts
+from migrator.mapping.column_members import Named
+from migrator.mapping.column_values import Level, attribute_writer, filled_texts, parts_of, refuse_escapes
+from migrator.mapping.columns import INTEGER, NULL, Chunk, Column, Wires, numbers, texts
 from migrator.mapping.compile_expressions import NotWorthIt
 from migrator.mapping.compile_items import most_bytes
-from migrator.mapping.encoded import EncodedItem
+from migrator.mapping.encoded import EncodedItems
 from migrator.mapping.model import (
     Children,
     ColumnValue,
@@ -41,14 +34,13 @@ from migrator.mapping.model import (
     TableDefinition,
     Template,
 )
-from migrator.mapping.reads import child_expressions, children_of, iter_expressions
+from migrator.mapping.reads import RawRows, child_expressions
 from migrator.mapping.validate import index_keys, table_keys
 from migrator.mapping.wirevalues import OPENINGS, Odd, escapes
-from migrator.source.read import Read
-from migrator.source.rows import Layout, RawRow
+from migrator.source.rows import RawRow
 
 #: The items of a chunk of rows; None where the chunk, or the entity, is not for this way.
-EncodeItems = Callable[[list[RawRow]], list[EncodedItem] | None]
+EncodeItems = Callable[[list[RawRow]], EncodedItems | None]
 
 _JSON = (FilterCall("json"),)
 _NOT_THIS_WAY = (Odd, RowRejected, orjson.JSONEncodeError, UnicodeEncodeError)
@@ -68,19 +60,16 @@ class _Key:
     parts: tuple[str | int, ...]
     required: bool
 
-    def write(self, chunk: Chunk) -> Iterable[Any]:
+    def write(self, chunk: Chunk, items: Named) -> Iterable[Any]:
         """Add it to the items; what the key compares by."""
-        return _KEYS[self.attribute.type](self, chunk)
+        return _KEYS[self.attribute.type](self, chunk, items)
 
 
-def compile_columns(
-    entity: Entity, read: Read, layout: Layout, table: TableDefinition, *, identities: bool = True
-) -> EncodeItems:
-    """`read` is what the generated function is compiled for. Without `identities` the items have None for theirs."""
+def compile_columns(entity: Entity, rows: RawRows, table: TableDefinition, *, identities: bool = True) -> EncodeItems:
+    """Without `identities` the items have None for theirs."""
     if len(entity.items) > 1 or entity.items[0].where or entity.rules:
         return no_items
     item = entity.items[0]
-    places = dict(zip(read.columns, layout.values, strict=True))
     limits = {key.name: (key, limit) for key, limit in (*table_keys(table), *index_keys(table))}
     own = [key.name for key in table.key_attributes]
     attributes = (*item.attributes, *item.rest)
@@ -88,13 +77,13 @@ def compile_columns(
         return no_items
     templates = dict(item.key)
 
-    def key(name: str) -> Callable[[Chunk], Iterable[Any]]:
-        key = _Key(*limits[name], parts_of(templates[name], places), name in own)
+    def key(name: str) -> _WriteKey:
+        key = _Key(*limits[name], parts_of(templates[name], rows.places), name in own)
         return key.write if identities else _without_text(key)
 
     keys = [key(name) for name in own]
     index_only = [key(name) for name in templates if name not in own]
-    level = Level(places, entity.nulls, children_of(iter_expressions(entity)), read.children, layout.children)
+    level = Level(rows, entity.nulls)
     try:
         for name in templates:
             refuse_escapes(name)
@@ -103,13 +92,13 @@ def compile_columns(
         return no_items
     entered = [index for index in table.indexes if {key.name for key in index.key_attributes} <= templates.keys()]
 
-    def encode(rows: list[RawRow]) -> list[EncodedItem] | None:
-        chunk = Chunk.of(rows)
+    def encode(raws: list[RawRow]) -> EncodedItems | None:
+        chunk, items = Chunk.of(raws), Named(len(raws))
         try:
-            compared = [write(chunk) for write in keys]
+            compared = [write(chunk, items) for write in keys]
             for write in (*index_only, *writers):
-                write(chunk)
-            return chunk.items(_identities(compared) if identities else repeat(None), entered)
+                write(chunk, items)
+            return items.encoded(_identities(compared) if identities else repeat(None, len(raws)), entered)
         except _NOT_THIS_WAY:
             return None
 
@@ -131,36 +120,38 @@ def _is_plain(expression: Expression | None) -> bool:
 
 
 def _identities(compared: list[Iterable[Any]]) -> Iterable[Any]:
-    return zip(*compared, strict=False) if len(compared) > 1 else compared[0]
+    return zip(*compared, strict=True) if len(compared) > 1 else compared[0]
 
 
 # ---- keys
 
+_WriteKey = Callable[[Chunk, Named], Iterable[Any]]
 
-def _text_key(key: _Key, chunk: Chunk) -> Iterable[Any]:
+
+def _text_key(key: _Key, chunk: Chunk, items: Named) -> Iterable[Any]:
     name = key.attribute.name
     if key.required and len(key.parts) == 1 and isinstance(key.parts[0], str):
         wire = orjson.dumps(key.parts[0])
         _check_length(key, [wire])
-        chunk.add_constant(name, OPENINGS["S"] + wire, escapes(wire))
-        return repeat(key.parts[0])
+        items.add(name, Wires((OPENINGS["S"] + wire,), escapes(wire)))
+        return repeat(key.parts[0], chunk.count)
     filled = filled_texts(key.parts, chunk)
     if all(filled):
-        chunk.add(name, _fitting(key, filled))
+        items.add(name, _fitting(key, filled))
     elif key.required:
         raise Odd
     else:
-        chunk.add_sparse(name, [text or None for text in filled], partial(_fitting, key))
+        items.add_sparse(name, [text or None for text in filled], partial(_fitting, key))
     return filled
 
 
 def _fitting(key: _Key, column: Column) -> Wires:
     wires = texts(column)
-    _check_length(key, wires.values)
+    _check_length(key, wires.joined(len(column)))
     return wires
 
 
-def _without_text(key: _Key) -> Callable[[Chunk], Iterable[Any]]:
+def _without_text(key: _Key) -> _WriteKey:
     """What adds a key of which nobody asks for the text: numbers in it stay the bytes that they are elsewhere."""
     places = [part for part in key.parts if isinstance(part, int)]
     wires = [part if isinstance(part, int) else orjson.dumps(part)[1:-1] for part in key.parts]
@@ -169,11 +160,11 @@ def _without_text(key: _Key) -> Callable[[Chunk], Iterable[Any]]:
         return key.write
     surplus = sum(len(wire) for wire in wires if isinstance(wire, bytes)) - len(text)
 
-    def write(chunk: Chunk) -> Iterable[Any]:
-        if any(chunk.types[place] != INTEGER for place in places):
-            return key.write(chunk)
-        pieces = [wire if isinstance(wire, bytes) else chunk.integers(wire).values for wire in wires]
-        chunk.add_text(key.attribute.name, pieces, surplus)
+    def write(chunk: Chunk, items: Named) -> Iterable[Any]:
+        if any(chunk.types(place) != INTEGER for place in places):
+            return key.write(chunk, items)
+        pieces = [wire if isinstance(wire, bytes) else chunk.integers(wire).pieces[1] for wire in wires]
+        items.add(key.attribute.name, Wires((OPENINGS["S"] + b'"', *pieces, b'"'), surplus))
         return ()
 
     return write
@@ -184,23 +175,23 @@ def _check_length(key: _Key, wires: Iterable[bytes]) -> None:
         raise Odd
 
 
-def _number_key(key: _Key, chunk: Chunk) -> Iterable[Any]:
+def _number_key(key: _Key, chunk: Chunk, items: Named) -> Iterable[Any]:
     """Only integers as they are: they compare by what they are."""
     place = key.parts[0]
     if len(key.parts) > 1 or isinstance(place, str):
         raise Odd
-    column, types = chunk.columns[place], chunk.types[place]
+    column, types = chunk.columns[place], chunk.types(place)
     if types == INTEGER:
-        chunk.add(key.attribute.name, chunk.integers(place))
+        items.add(key.attribute.name, chunk.integers(place))
     elif key.required or not types <= INTEGER | NULL:
         raise Odd
     else:
-        chunk.add_sparse(key.attribute.name, column, numbers)
+        items.add_sparse(key.attribute.name, column, numbers)
     return column
 
 
-def _no_key(key: _Key, chunk: Chunk) -> Iterable[Any]:
+def _no_key(key: _Key, chunk: Chunk, items: Named) -> Iterable[Any]:
     raise Odd
 
 
-_KEYS: Mapping[str, Callable[[_Key, Chunk], Iterable[Any]]] = {"S": _text_key, "N": _number_key, "B": _no_key}
+_KEYS: Mapping[str, Callable[[_Key, Chunk, Named], Iterable[Any]]] = {"S": _text_key, "N": _number_key, "B": _no_key}

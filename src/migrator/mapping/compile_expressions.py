@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.limits import NESTING_LEVELS
 from migrator.mapping.compile_code import Code, Pieces, Slot, entry_slot, member_slot, named_slot
 from migrator.mapping.compile_values import (
+    NO_COLUMNS,
     Columns,
     write_attribute,
     write_filters,
@@ -25,12 +26,10 @@ from migrator.mapping.model import (
     Now,
     Template,
 )
-from migrator.mapping.reads import child_expressions, children_of
+from migrator.mapping.reads import RawRows
 from migrator.mapping.render import RenderContext
 from migrator.mapping.validate import check_name, check_value
 from migrator.mapping.wirevalues import EMPTY_SURPLUS, FILLED_SURPLUS, NAME_CHARACTERS_MAX, wire_value
-from migrator.source.read import ChildRead
-from migrator.source.relation import Relation
 
 # Python nests at most 20 loops.
 _CHILD_LEVELS_MAX = 8
@@ -45,21 +44,29 @@ class Level:
     """One level of rows, the entity's own or child rows, as generated code finds it."""
 
     code: Code
-    columns: Columns
-    children: tuple[Children, ...]
-    reads: tuple[ChildRead, ...]
-    lists: Sequence[str]  #: an expression for the child rows of each
+    rows: RawRows
     nulls: str
     context: RenderContext
     loops: int = 0
+    variables: Sequence[str] = ()  #: those that hold a row
+    columns: Columns = NO_COLUMNS
 
+    def unpacked(self, raw: str) -> Level:
+        """The same, with what this variable holds in variables of its own."""
+        layout, read = self.rows.layout, self.rows.read
+        variables = [self.code.variable("c") for _ in range(layout.length)]
+        self.code.line(f"{', '.join(variables)}, = {raw}")
+        builtins = {"file": self.code.constant(self.context.file), "stem": self.code.constant(self.context.stem)}
+        if layout.rowid is not None:
+            builtins["rowid"] = variables[layout.rowid]
+        named = {column: variables[place] for column, place in self.rows.places.items()}
+        affinities = {column.name: column.affinity for column in read.relation.columns}
+        return replace(self, variables=variables, columns=Columns(named, affinities, builtins))
 
-def columns_of(
-    code: Code, names: Sequence[str], variables: Sequence[str], rowid: str, relation: Relation, context: RenderContext
-) -> Columns:
-    affinities = {column.name: column.affinity for column in relation.columns}
-    builtins = {"rowid": rowid, "file": code.constant(context.file), "stem": code.constant(context.stem)}
-    return Columns(dict(zip(names, variables, strict=True)), affinities, builtins)
+    def below(self, child: Children) -> tuple[str, Level]:
+        """The variable that holds the rows of this child source, and their level."""
+        place, rows = self.rows.below(child)
+        return self.variables[place], replace(self, rows=rows, loops=self.loops + 1)
 
 
 # ---- expressions
@@ -133,35 +140,21 @@ def _write_container(slot: Slot, kind: str, joined: str) -> None:
 def _write_children(level: Level, slot: Slot, child: Children, name: str, depth: int) -> None:
     if depth >= NESTING_LEVELS or level.loops >= _CHILD_LEVELS_MAX:
         raise NotWorthIt
+    rows, own = level.below(child)
     write = {"list": _write_list, "one": _write_one, "entries": _write_entries}[child.shape]
-    position = level.children.index(child)
-    write(level, level.lists[position], level.reads[position], slot, child, name, depth)
+    write(own, rows, slot, child, name, depth)
 
 
-def _child_level(parent: Level, child: Children, read: ChildRead, row: str) -> Level:
-    """The level of this child row, its columns unpacked."""
-    code = parent.code
-    variables = [code.variable("c") for _ in read.columns]
-    if variables:
-        code.line(f"{', '.join(variables)}, = {row}.values")
-    columns = columns_of(code, read.columns, variables, f"{row}.rowid", read.relation, parent.context)
-    lists = [f"{row}.children[{n}]" for n in range(len(read.children))]
-    children = children_of(child_expressions(child))
-    return Level(code, columns, children, read.children, lists, parent.nulls, parent.context, parent.loops + 1)
-
-
-def _write_list(level: Level, rows: str, read: ChildRead, slot: Slot, child: Children, name: str, depth: int) -> None:
+def _write_list(level: Level, rows: str, slot: Slot, child: Children, name: str, depth: int) -> None:
     expression = child.value or MapOf(child.attributes)
 
     def write_member(own: Level, pieces: Pieces) -> None:
         write_expression(own, member_slot(own.code), pieces, expression, name, depth + 1)
 
-    _write_container(slot, "L", _write_loop(level, rows, read, child, write_member))
+    _write_container(slot, "L", _write_loop(level, rows, write_member))
 
 
-def _write_entries(
-    level: Level, rows: str, read: ChildRead, slot: Slot, child: Children, name: str, depth: int
-) -> None:
+def _write_entries(level: Level, rows: str, slot: Slot, child: Children, name: str, depth: int) -> None:
     code, (called, value) = level.code, (child.name, child.value)
     assert called is not None
     assert value is not None
@@ -175,30 +168,26 @@ def _write_entries(
         code.line(f"{seen}.add({text})")
         write_expression(own, entry_slot(code, text), pieces, value, name, depth + 1)
 
-    _write_container(slot, "M", _write_loop(level, rows, read, child, write_entry))
+    _write_container(slot, "M", _write_loop(level, rows, write_entry))
 
 
-def _write_loop(
-    level: Level, rows: str, read: ChildRead, child: Children, write_member: Callable[[Level, Pieces], None]
-) -> str:
+def _write_loop(level: Level, rows: str, write_member: Callable[[Level, Pieces], None]) -> str:
     """An expression for the members that the child rows give."""
     code = level.code
     row, members = code.variable("r"), code.variable("p")
     code.line(f"{members} = []")
     with code.block(f"for {row} in {rows}"):
         pieces = Pieces()
-        write_member(_child_level(level, child, read, row), pieces)
+        write_member(level.unpacked(row), pieces)
         code.line(f"{members}.append({pieces.joined(code)})")
         code.line(f"o += {pieces.surplus}")
     return f'b"".join({members})'
 
 
-def _write_one(level: Level, rows: str, read: ChildRead, slot: Slot, child: Children, name: str, depth: int) -> None:
-    code, row = level.code, level.code.variable("r")
-    code.odd_if(f"len({rows}) > 1")
+def _write_one(level: Level, rows: str, slot: Slot, child: Children, name: str, depth: int) -> None:
+    level.code.odd_if(f"len({rows}) > 1")
 
     def write_row() -> None:
-        code.line(f"{row} = {rows}[0]")
-        _write_map(_child_level(level, child, read, row), slot, child.attributes, depth)
+        _write_map(level.unpacked(f"{rows}[0]"), slot, child.attributes, depth)
 
-    code.choice([(rows, write_row)], slot.absent)
+    level.code.choice([(rows, write_row)], slot.absent)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from migrator.mapping import conversions
+from migrator.mapping import own_filters
 from migrator.mapping.compile_code import Code, Forms, Slot
 from migrator.mapping.filters import FILTERS, PYTHON
 from migrator.mapping.model import ColumnValue, FilterCall, Template
@@ -75,6 +75,9 @@ class Columns:
         return Value(self.variables[column.column], _RAW, first)
 
 
+NO_COLUMNS = Columns({}, {}, {})
+
+
 # ---- filters
 
 
@@ -134,7 +137,7 @@ def _applied(call: FilterCall) -> Callable[[Any], Any]:
     """The filter itself, with its arguments."""
     if call.name.startswith(PYTHON):
         path = call.name.removeprefix(PYTHON)
-        return lambda value: conversions.call_own(value, path, *call.arguments)
+        return lambda value: own_filters.call_own(value, path, *call.arguments)
     apply = FILTERS[call.name].apply
     return (lambda value: apply(value, *call.arguments)) if call.arguments else apply
 

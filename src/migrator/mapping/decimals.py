@@ -17,6 +17,8 @@ Number = int | float | Decimal
 # ASCII on purpose: \d takes digits of every script, and engines do not.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?")
 _CANONICAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,9})?")
+#: What is its own normal spelling, and nearly always there
+is_normal = re.compile(r"(?:-?[1-9][0-9]{0,36}|-?0(?=\.)|0)(?:\.[0-9]{0,15}[1-9])?").fullmatch
 _EXACT_INTEGER = 10**NUMBER_DIGITS
 #: Adjusted exponents between which a number is spelled without an E
 _PLAIN_FROM, _PLAIN_BELOW = -20, NUMBER_DIGITS
@@ -63,9 +65,7 @@ def normal_number(text: str) -> str:
     >>> normal_number("1.50") == normal_number("15E-1"), normal_number("-0.0")
     (True, '0')
     """
-    if len(text) < _PLAIN_BELOW and text.isdecimal() and text[0] != "0":
-        return text
-    return _spell(_stripped(Decimal(text)))
+    return text if is_normal(text) else _spell(_stripped(Decimal(text)))
 
 
 def shown(value: object) -> str:

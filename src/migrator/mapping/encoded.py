@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple, overload
 
 import orjson
 
@@ -34,10 +36,54 @@ class EncodedItem(NamedTuple):
         """The item parsed back, in the shape of boto3's low-level client: for what is not on the hot path."""
         return from_wire(json.loads(self.wire))
 
-    @property
-    def partition(self) -> Hashable:
-        """Equal for two items exactly when they lie in one partition."""
-        return self.identity[0] if isinstance(self.identity, tuple) else self.identity
+
+@dataclass(frozen=True, slots=True)
+class EncodedItems(Sequence[EncodedItem]):
+    """Many items as columns: what is done with all of them takes no object for each.
+
+    >>> items = EncodedItems.of([EncodedItem(b"{}", "a", 3, 1), EncodedItem(b"{}", "b", 4, 2)])
+    >>> items.identities, items[1], len(items[1:])
+    (['a', 'b'], EncodedItem(wire=b'{}', identity='b', size_bytes=4, write_units=2), 1)
+    """
+
+    wires: list[bytes]
+    identities: list[Hashable]
+    sizes: list[int]
+    units: list[int]
+
+    @classmethod
+    def of(cls, items: Sequence[EncodedItem]) -> EncodedItems:
+        if isinstance(items, EncodedItems):
+            return items
+        wires, identities, sizes, units = zip(*items, strict=True) if items else ((), (), (), ())
+        return cls(list(wires), list(identities), list(sizes), list(units))
+
+    @classmethod
+    def joined(cls, parts: Sequence[EncodedItems]) -> EncodedItems:
+        join = chain.from_iterable
+        return cls(
+            list(join(part.wires for part in parts)),
+            list(join(part.identities for part in parts)),
+            list(join(part.sizes for part in parts)),
+            list(join(part.units for part in parts)),
+        )
+
+    @overload
+    def __getitem__(self, place: int) -> EncodedItem: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> EncodedItems: ...
+
+    def __getitem__(self, place: int | slice) -> EncodedItem | EncodedItems:
+        if isinstance(place, slice):
+            return EncodedItems(self.wires[place], self.identities[place], self.sizes[place], self.units[place])
+        return EncodedItem(self.wires[place], self.identities[place], self.sizes[place], self.units[place])
+
+    def __iter__(self) -> Iterator[EncodedItem]:
+        return map(EncodedItem, self.wires, self.identities, self.sizes, self.units)
+
+    def __len__(self) -> int:
+        return len(self.wires)
 
 
 class EncodedRow(NamedTuple):

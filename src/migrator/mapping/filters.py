@@ -1,7 +1,7 @@
 """The filters of a mapping: their names, their arguments, and a value's way through them.
 
 A filter gets the raw value and gives a value; NULL passes through every one but `default`.
-What the filters do stands in `mapping.conversions` and `mapping.dates`.
+What the filters do stands in `mapping.conversions`, `containers`, `binaries`, `dates` and `own_filters`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from migrator.errors import RowRejected
-from migrator.mapping import conversions, dates
+from migrator.mapping import binaries, containers, conversions, dates, own_filters
 from migrator.mapping.model import FilterCall
 from migrator.mapping.values import FilteredValue, JsonNull, to_text
 
@@ -64,7 +64,7 @@ def apply_filters(value: FilteredValue, calls: tuple[FilterCall, ...], column: s
             if (value is None or isinstance(value, JsonNull)) and not (spec and spec.takes_null):
                 continue
             if spec is None:
-                value = conversions.call_own(value, call.name.removeprefix(PYTHON), *call.arguments)
+                value = own_filters.call_own(value, call.name.removeprefix(PYTHON), *call.arguments)
             else:
                 value = spec.apply(value, *call.arguments)
     except RowRejected as error:
@@ -93,7 +93,7 @@ def check_call(call: FilterCall) -> str | None:
 
 def _check_import(path: str) -> str | None:
     try:
-        conversions.load_function(path)
+        own_filters.load_function(path)
     except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, OSError) as error:
         return f"python:{path} cannot be used: {error}"
     return None
@@ -135,7 +135,7 @@ def _not_empty(value: str) -> str | None:
 
 def _is_namespace(value: str) -> str | None:
     try:
-        conversions.namespace(value)
+        binaries.namespace(value)
     except ValueError:
         return f"{value!r} is neither dns, url, oid, x500 nor a UUID"
     return None
@@ -160,15 +160,15 @@ FILTERS: Mapping[str, FilterSpec] = MappingProxyType(
         "string": FilterSpec(to_text, "the text form; a REAL in its shortest round-trip form"),
         "number": FilterSpec(conversions.number, "decimal text as an exact number"),
         "bool": FilterSpec(conversions.boolean, "0/1, true/false, yes/no, t/f, y/n, on/off as a boolean"),
-        "json": FilterSpec(conversions.json, "JSON text as a list, map or scalar"),
+        "json": FilterSpec(containers.json, "JSON text as a list, map or scalar"),
         "split": FilterSpec(
             conversions.split, "text as a list of its pieces", (Argument("separator", (str,), _not_empty),)
         ),
-        "set": FilterSpec(conversions.to_set, "a list as a set; an empty one is left out"),
-        "list": FilterSpec(conversions.to_list, "a JSON array, or a single value, as a list"),
-        "binary": FilterSpec(conversions.binary, "text as binary: its bytes"),
-        "base64": FilterSpec(conversions.base64_, "base64 text to binary, a BLOB to base64 text"),
-        "hex": FilterSpec(conversions.hex_, "hexadecimal text to binary, a BLOB to hexadecimal text"),
+        "set": FilterSpec(containers.to_set, "a list as a set; an empty one is left out"),
+        "list": FilterSpec(containers.to_list, "a JSON array, or a single value, as a list"),
+        "binary": FilterSpec(binaries.binary, "text as binary: its bytes"),
+        "base64": FilterSpec(binaries.base64_, "base64 text to binary, a BLOB to base64 text"),
+        "hex": FilterSpec(binaries.hex_, "hexadecimal text to binary, a BLOB to hexadecimal text"),
         "epoch": _date_filter("epoch", "a date as seconds since 1970, rounded down"),
         "epoch_ms": _date_filter("epoch_ms", "a date as milliseconds since 1970, rounded down"),
         "iso8601": _date_filter("iso8601", "a date as YYYY-MM-DDTHH:MM:SS[.ffffff]Z"),
@@ -176,14 +176,14 @@ FILTERS: Mapping[str, FilterSpec] = MappingProxyType(
         "default": FilterSpec(conversions.default, "x instead of NULL", (Argument("x", _ANY),), takes_null=True),
         "nullif": FilterSpec(conversions.nullif, "NULL instead of x", (Argument("x", _ANY, repeats=True),)),
         "get": FilterSpec(
-            conversions.get, "what stands at a path of JSON, such as a.b.0", (Argument("path", (str, int)),)
+            containers.get, "what stands at a path of JSON, such as a.b.0", (Argument("path", (str, int)),)
         ),
         "prefix": FilterSpec(conversions.prefix, "text with s in front, unless it is there", (Argument("s", _ANY),)),
-        "sha256": FilterSpec(conversions.sha256, "SHA-256 in hexadecimal"),
+        "sha256": FilterSpec(binaries.sha256, "SHA-256 in hexadecimal"),
         "shard": FilterSpec(
-            conversions.shard, "a number from 0 to n-1 by the value's hash", (Argument("n", (int,), _at_least_one),)
+            binaries.shard, "a number from 0 to n-1 by the value's hash", (Argument("n", (int,), _at_least_one),)
         ),
-        "uuid5": FilterSpec(conversions.uuid5, "a name-based UUID", (Argument("namespace", (str,), _is_namespace),)),
+        "uuid5": FilterSpec(binaries.uuid5, "a name-based UUID", (Argument("namespace", (str,), _is_namespace),)),
         "storable": FilterSpec(conversions.storable, "as it is; as binary or text what DynamoDB cannot hold as it is"),
         "token": FilterSpec(conversions.token, "text without #, another for each value: 1, '1' and x'31' stay three"),
     }

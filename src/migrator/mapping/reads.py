@@ -1,12 +1,14 @@
-"""What an entity needs of its source: the columns, conditions and child rows to read."""
+"""What an entity needs of its source: the columns, conditions and child rows to read, and where each stands then."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from migrator.mapping.model import Children, ColumnValue, Entity, Expression, MapOf, SourceSpec, Template
 from migrator.source.read import ChildRead, Read
 from migrator.source.relation import Relation
+from migrator.source.rows import Layout, layout_of
 
 RelationOf = Callable[[SourceSpec], Relation]
 
@@ -73,4 +75,39 @@ def _child_read(child: Children, relation_of: RelationOf) -> ChildRead:
         where=child.where,
         order_by=child.order_by,
         children=tuple(_child_read(nested, relation_of) for nested in children_of(expressions)),
+        rowid=any(map(_asks_for_rowid, expressions)),
     )
+
+
+def _asks_for_rowid(expression: Expression) -> bool:
+    match expression:
+        case ColumnValue(column="rowid", builtin=True):
+            return True
+        case Template():
+            return any(map(_asks_for_rowid, expression.columns()))
+        case MapOf(attributes):
+            return any(_asks_for_rowid(value) for _, value in attributes)
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class RawRows:
+    """One level of rows as they are read, the entity's own or child rows."""
+
+    children: tuple[Children, ...]  #: whose rows they hold, as `read` has them
+    read: Read | ChildRead
+    layout: Layout
+
+    @classmethod
+    def of(cls, entity: Entity, read: Read) -> RawRows:
+        return cls(children_of(iter_expressions(entity)), read, layout_of(read))
+
+    @property
+    def places(self) -> Mapping[str, int]:
+        return dict(zip(self.read.columns, self.layout.values, strict=True))
+
+    def below(self, child: Children) -> tuple[int, RawRows]:
+        """Where a row holds its rows of this child source, and what these are."""
+        position = self.children.index(child)
+        place, layout = self.layout.children[position]
+        return place, RawRows(children_of(child_expressions(child)), self.read.children[position], layout)

@@ -34,13 +34,14 @@ from migrator.mapping.templates import Lookup, column_value, is_null, render_tex
 from migrator.mapping.validate import check_item
 from migrator.mapping.values import number_text, to_attribute_value, to_text
 from migrator.source.read import ChildRead, Read
-from migrator.source.rows import Row
+from migrator.source.rows import LaidOut, Row
 from migrator.source.text import SqliteValue
 
 NULL: AttributeValue = {"NULL": True}
 
 #: A row's attribute value, or None to leave the attribute out.
 Evaluate = Callable[[Row], AttributeValue | None]
+_EvaluateRows = Callable[[LaidOut], AttributeValue | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,24 +271,24 @@ class _Level:
 
         return evaluate
 
-    def _list(self, child: Children) -> Callable[[list[Row]], AttributeValue | None]:
+    def _list(self, child: Children) -> _EvaluateRows:
         if child.value is not None:
             scalar = self.evaluator(child.value)
             return lambda rows: {"L": [value for row in rows if (value := scalar(row)) is not None]}
         attributes = self._attributes(child.attributes)
         return lambda rows: {"L": [{"M": attributes(row)} for row in rows]}
 
-    def _one(self, child: Children) -> Callable[[list[Row]], AttributeValue | None]:
+    def _one(self, child: Children) -> _EvaluateRows:
         attributes = self._attributes(child.attributes)
-        return lambda rows: {"M": attributes(rows[0])} if rows else None
+        return lambda rows: {"M": attributes(next(iter(rows)))} if rows else None
 
-    def _entries(self, child: Children) -> Callable[[list[Row]], AttributeValue | None]:
+    def _entries(self, child: Children) -> _EvaluateRows:
         name, value = child.name, child.value
         assert name is not None
         assert value is not None
         evaluate_value = self.evaluator(value)
 
-        def evaluate(rows: list[Row]) -> AttributeValue | None:
+        def evaluate(rows: LaidOut) -> AttributeValue | None:
             entries: Attributes = {}
             for row in rows:
                 given = column_value(name, self.lookup(row))

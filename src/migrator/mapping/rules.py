@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from migrator.errors import RowRejected
-from migrator.mapping import conversions
+from migrator.mapping import containers, conversions
 from migrator.mapping.dates import to_instant
 from migrator.mapping.decimals import parse_number, shown
 from migrator.mapping.model import Rule
@@ -137,7 +137,7 @@ TYPES: Mapping[str, Callable[[SqliteValue], bool]] = {
     "number": _accepted(conversions.number),
     "boolean": _accepted(conversions.boolean),
     "date": _accepted(to_instant),
-    "json": _accepted(conversions.json),
+    "json": _accepted(containers.json),
 }
 
 _CHECKS: Mapping[str, Callable[[Any, Any], str | None]] = {

@@ -9,7 +9,7 @@ foreign     the table has it, no row gives it, and it fits none: another applica
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,9 @@ from migrator.run.digests import ActualStore, DigestStore, disk_errors, transact
 
 Kind = Literal["missing", "extra", "different", "expired"]
 KINDS: tuple[Kind, ...] = ("missing", "extra", "different", "expired")
+
+#: (number of a table, key text) -> the number of the selected entity whose key templates the key fits
+Fits = Callable[[int, str], int | None]
 
 _TABLES = (
     "CREATE TABLE selected (entity INTEGER PRIMARY KEY)",
@@ -28,14 +31,9 @@ _EXPECTED_SIDE = """
            e.entity, e.tbl, e.key, e.segment, e.row_no
     FROM {expected} e LEFT JOIN actual a ON a.tbl = e.tbl AND a.key = e.key
     WHERE e.entity IN (SELECT entity FROM selected) AND a.digest IS NOT e.digest"""
-_EXTRA = """
-    INSERT INTO differences
-    SELECT 'extra', a.fits, a.tbl, a.key, NULL, NULL
-    FROM actual a LEFT JOIN items e ON e.tbl = a.tbl AND e.key = a.key
-    WHERE e.key IS NULL AND a.fits IN (SELECT entity FROM selected)"""
-_FOREIGN = """
-    SELECT count(*) FROM actual a LEFT JOIN items e ON e.tbl = a.tbl AND e.key = a.key
-    WHERE e.key IS NULL AND a.fits NOT IN (SELECT entity FROM selected)"""
+_GIVEN_BY_NONE = """
+    SELECT a.tbl, a.key FROM actual a LEFT JOIN items e ON e.tbl = a.tbl AND e.key = a.key WHERE e.key IS NULL"""
+_EXTRA = "INSERT INTO differences VALUES ('extra', ?, ?, ?, NULL, NULL)"
 _SAMPLED = "(SELECT * FROM items WHERE rowid IN (SELECT id FROM sampled))"
 
 
@@ -75,12 +73,17 @@ class Comparison:
                 yield Difference(*row)
 
 
-def compare(store: DigestStore, actual: ActualStore, selected: Collection[int], now_s: float) -> Comparison:
+def compare(store: DigestStore, actual: ActualStore, selected: Collection[int], now_s: float, fits: Fits) -> Comparison:
     """All that is expected against all that was found. Duplicates are to be out of the store (`Losers`)."""
     _compare_expected(store, actual, selected, now_s, "items")
-    with disk_errors(store.path):
-        store.connection.execute(_EXTRA)
-        (foreign,) = store.connection.execute(_FOREIGN).fetchone()
+    foreign = 0
+    with disk_errors(store.path), transaction(store.connection):
+        for table, key in store.connection.execute(_GIVEN_BY_NONE):
+            entity = fits(table, key)
+            if entity is None:
+                foreign += 1
+            else:
+                store.connection.execute(_EXTRA, (entity, table, key))
     return Comparison(store, foreign)
 
 

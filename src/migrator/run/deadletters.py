@@ -61,25 +61,25 @@ class DeadLetters:
     """The reject file and the failed file of a run that has ended. Raises StoppedError where a line makes no sense."""
 
     def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def letters(self) -> set[Letter]:
-        return {letter for _, letter in chain(_iter_lines(self._folder.rejects), _iter_lines(self._folder.failed))}
+        return {letter for _, letter in chain(_iter_lines(self.folder.rejects), _iter_lines(self.folder.failed))}
 
     def count_left(self, closed: Set[Letter], new: NewLetters) -> int:
         """How many lines there would be, once these are closed and the new ones added."""
-        old = chain(_iter_lines(self._folder.rejects), _iter_lines(self._folder.failed))
+        old = chain(_iter_lines(self.folder.rejects), _iter_lines(self.folder.failed))
         added = sum(1 for _ in chain(new.rejects(), new.failed()))
         return added + sum(letter not in closed for _, letter in old)
 
     def close(self, closed: Set[Letter], new: NewLetters) -> None:
         """Leave the lines that are not closed, and the new ones. At no moment is a row in neither of the files."""
-        failed_bytes = _size(self._folder.failed)
+        failed_bytes = _size(self.folder.failed)
         if new.failed_bytes:
             # A row may move from one file to the other, so it is in both for a moment.
-            _rewrite(self._folder.failed, chain(_iter_lines(self._folder.failed), new.failed()))
-        _rewrite(self._folder.rejects, chain(_iter_open(self._folder.rejects, closed), new.rejects()))
-        _rewrite(self._folder.failed, chain(_iter_open(self._folder.failed, closed, failed_bytes), new.failed()))
+            _rewrite(self.folder.failed, chain(_iter_lines(self.folder.failed), new.failed()))
+        _rewrite(self.folder.rejects, chain(_iter_open(self.folder.rejects, closed), new.rejects()))
+        _rewrite(self.folder.failed, chain(_iter_open(self.folder.failed, closed, failed_bytes), new.failed()))
 
 
 def _iter_open(path: Path, closed: Set[Letter], size_bytes: int | None = None) -> Iterator[tuple[bytes, Letter]]:

@@ -33,7 +33,7 @@ _ITEMS = """CREATE TABLE IF NOT EXISTS items (
     tbl INTEGER, key TEXT, digest BLOB, expires INTEGER, width INTEGER)"""
 _RENDERED = "CREATE TABLE IF NOT EXISTS rendered (segment INTEGER PRIMARY KEY)"
 _COLUMNS = ("entity", "segment", "row_no", "item", "tbl", "key", "digest", "expires", "width")
-_ACTUAL = "CREATE TABLE actual (tbl INTEGER, key TEXT, digest BLOB, fits INTEGER)"
+_ACTUAL = "CREATE TABLE actual (tbl INTEGER, key TEXT, digest BLOB)"
 
 
 class DigestStore:
@@ -112,12 +112,10 @@ class ActualStore:
         with disk_errors(self._path):
             self._connection.execute(_ACTUAL)
 
-    def add(self, table: int, found: Iterable[tuple[str, bytes, int]]) -> None:
-        """`found`: key text, digest, and the number of the entity whose key templates fit, or -1."""
+    def add(self, table: int, found: Iterable[tuple[str, bytes]]) -> None:
+        """`found`: key text and digest."""
         with disk_errors(self._path), transaction(self._connection):
-            self._connection.executemany(
-                "INSERT INTO actual VALUES (?, ?, ?, ?)", ((table, key, digest, fits) for key, digest, fits in found)
-            )
+            self._connection.executemany(f"INSERT INTO actual VALUES ({table:d}, ?, ?)", found)
 
     def index_keys(self) -> None:
         with disk_errors(self._path):
@@ -185,18 +183,7 @@ def key_columns(width: int) -> tuple[str, ...]:
 
 
 def _values(record: ItemRecord) -> tuple[Any, ...]:
-    expires = record.expires
+    *fields, expires, source_key = record
     if expires is not None:
         expires = max(-_INT64_MAX, min(expires, _INT64_MAX))
-    return (
-        record.entity,
-        record.segment,
-        record.row,
-        record.item,
-        record.table,
-        record.key,
-        record.digest,
-        expires,
-        len(record.source_key),
-        *record.source_key,
-    )
+    return (*fields, expires, len(source_key), *source_key)

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +27,7 @@ from migrator.run.increments import ByHash, ByWatermark
 from migrator.run.lifetime import Lifetime
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
-from migrator.run.outset import set_paces, write_options
+from migrator.run.outset import pacing
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.progress_file import ProgressFile, Share
@@ -36,17 +35,16 @@ from migrator.run.proof import proof
 from migrator.run.recorder import Recorder
 from migrator.run.rejects import FailedFile, RejectFile
 from migrator.run.report import RunReport, check_accounts
-from migrator.run.resume import require_same_target, rest_of
+from migrator.run.resume import rest_of
 from migrator.run.segment import Segment, SegmentResult
 from migrator.run.sinks import WriteOptions
-from migrator.run.tables import back_up, prepare_tables
 from migrator.run.telling import told
 from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
 from migrator.run.watermark import Clock, Watermarks, open_watermarks
+from migrator.run.ways import way_of
 from migrator.run.workers import Workers, working
 from migrator.run.writing import write_segment
-from migrator.target.governor import governors
 from migrator.target.prices import Prices
 
 #: Items of each entity that `verify: sample` compares.
@@ -75,10 +73,9 @@ def run_plan(
     A dry run forecasts at `prices`, or at those that the package brings.
     """
     settings = plan.settings
-    pacing = partial(governors, settings.write_rate, [mapping.table.name for mapping in plan.mappings])
     with (
         told(plan, silent=dry_run) as ending,
-        working(settings.parallelism, pacing=pacing, max_duration_s=settings.max_duration_s) as workers,
+        working(settings.parallelism, pacing=pacing(plan), max_duration_s=settings.max_duration_s) as workers,
         ExitStack() as held,
     ):
         run = _Run(plan, workers, dry_run=dry_run, progress=progress, prices=prices)
@@ -109,6 +106,7 @@ class _Run:
         self._stop = workers.stop
         self._dry = dry_run
         self._progress = progress
+        self._way = way_of(plan, workers, dry_run=dry_run, progress=progress)
         self._prices = prices
         self._life = Lifetime(plan)
         self._progress_file = ProgressFile(progress_file(plan))
@@ -123,11 +121,6 @@ class _Run:
     @property
     def folder(self) -> RunFolder:
         return self._life.folder
-
-    @property
-    def _undo(self) -> Path | None:
-        """Where what the run replaces is kept, if it is."""
-        return self.folder.undo if self._plan.settings.rollback and not self._dry else None
 
     def end(self, report: RunReport) -> None:
         if not self._is_locked:
@@ -155,6 +148,7 @@ class _Run:
             timeline=self._accounts.timeline,
             verification=self._verification,
             incremental=settings.incremental.name if (settings := self._plan.settings).incremental else None,
+            via=self._way.told,
         )
         check_accounts(report)
         if not self._dry or report.error:
@@ -195,20 +189,15 @@ class _Run:
         if isinstance(way, ByHash):
             ledger = open_increment(opened, self.folder, names, dry_run=self._dry, restart=restart, has_parts=has_parts)
             self._increment = held.enter_context(ledger)
-        elif not self._dry:
+        elif self._way.fills_tables and not self._dry:
             distrust_ledger(self._plan, opened.client())
         if isinstance(way, ByWatermark):
             self._watermarks = open_watermarks(opened, way, restart=restart, has_parts=has_parts, clock=Clock.read())
 
     def _begin(self, opened: OpenRun, names: Sequence[str]) -> None:
-        saved = self._life.saved
-        if saved is not None:
-            require_same_target(saved, opened)
-        prepare_tables(opened, self._plan, dry_run=self._dry)
-        if saved is None and not self._dry:
-            if self._plan.settings.backup:
-                back_up(opened, self._plan, self._life.started)
-            self._life.begin(opened, names)
+        self._way.prepare(opened, self._life)
+        if self._life.saved is None and not self._dry:
+            self._life.begin(opened, names, *self._way.place(opened))
 
     def _migrate(self, opened: OpenRun) -> None:
         for number, repeats in opened.iter_repeats():
@@ -220,7 +209,8 @@ class _Run:
                 self._write_all(opened, losers)
         if self._increment and not self._error and not self._stop.flag.is_set():
             self._delete_missing(opened, self._increment)
-        if self._plan.settings.verify != "none" and not self._dry and not self._stop.flag.is_set():
+        verifies = self._plan.settings.verify != "none" and self._way.fills_tables
+        if verifies and not self._dry and not self._stop.flag.is_set():
             self._verify(opened)
 
     def _verify(self, opened: OpenRun) -> None:
@@ -232,23 +222,16 @@ class _Run:
         self._progress_file.enter("deleting", self._accounts)
         items = items_to_delete(increment)
         if not self._dry:
-            delete_missing(opened, increment, self._workers, self._undo, progress=self._progress)
+            delete_missing(opened, increment, self._workers, self._life.undo, progress=self._progress)
         if not self._stop.flag.is_set():
             self._accounts.delete(items)
 
     def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
         if not self._dry:
             remember_start(self._plan, self.folder)
-            set_paces(opened, self._workers.governors)
-        # A dry run records nothing, so it needs no parts; a ledger's are no larger than they are to be in memory.
-        options = write_options(
-            opened,
-            dry_run=self._dry,
-            resumed=self._life.saved is not None,
-            in_parts=not self._dry or self._increment is not None,
-            undo=self._undo,
-            ledger=self._increment.use() if self._increment else None,
-        )
+        options = self._way.options(opened, self._life)
+        if self._increment:  # its parts are no larger than they are to be in memory
+            options = replace(options, in_parts=True, ledger=self._increment.use())
 
         def task(segment: Segment) -> _Task:
             lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
@@ -266,14 +249,17 @@ class _Run:
         with (
             RejectFile(self.folder.rejects, self._life.totals.rejects_bytes) as rejects,
             FailedFile(self.folder.failed, self._life.totals.failed_bytes) as failed,
-            progress_bar("written" if not self._dry else "rendered", shown=self._progress) as bar,
         ):
             recorder = Recorder(self._accounts, rejects, failed, self._life)
-            for results in self._workers.map_together(write_segment, map(task, self._iter_left(opened)), follow):
-                self._settle(recorder, results)
-                bar.update(sum(result.read for result in results))
-                self._progress_file.update(self._accounts, results)
+            with progress_bar("written" if not self._dry else "rendered", shown=self._progress) as bar:
+                for results in self._workers.map_together(write_segment, map(task, self._iter_left(opened)), follow):
+                    self._settle(recorder, results)
+                    bar.update(sum(result.read for result in results))
+                    self._progress_file.update(self._accounts, results)
             recorder.close()
+            if not self._stop.flag.is_set():
+                for result in self._way.finish(opened, self._life, self._accounts, losers):
+                    recorder.book(result)
 
     def _iter_left(self, opened: OpenRun) -> Iterator[Segment]:
         for segment in spread(opened.segments):

@@ -21,6 +21,8 @@ from migrator.target.session import TargetSettings
 
 #: The settings that decide what is written.
 GUARDED_SETTINGS = ("on_existing", "validate", "rollback")
+#: Items that went another way are in another place.
+VIA = "--via"
 
 
 def plan_guards(plan: Plan, names: Sequence[str]) -> dict[str, str]:
@@ -34,6 +36,7 @@ def plan_guards(plan: Plan, names: Sequence[str]) -> dict[str, str]:
         **{f"settings.{name}": getattr(plan.settings, name) for name in GUARDED_SETTINGS},
         # What it may delete can be changed until it does.
         "settings.incremental": plan.settings.incremental and plan.settings.incremental.name,
+        **({VIA: plan.via} if plan.via else {}),
         **dict(_mappings(plan)),
     }
     return {what: _digest(value) for what, value in found.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from migrator.mapping.model import TableDefinition
 from migrator.run.plan import Plan
@@ -23,12 +24,10 @@ def forecast_run(
 
 
 def _volume(table: TableDefinition, entities: Sequence[EntityResult], limit: float | None) -> TableVolume:
-    return TableVolume(
-        items=sum(entity.written for entity in entities),
-        bytes=sum(entity.bytes for entity in entities),
-        write_units=sum(entity.write_units for entity in entities),
-        index_entries=sum(entity.index_entries for entity in entities),
-        index_bytes=sum(entity.index_bytes for entity in entities),
+    parts = [TableVolume(e.written, e.bytes, e.write_units, e.index_entries, e.index_bytes) for e in entities]
+    return replace(
+        TableVolume.together(parts),
         write_rate=write_rate(table, limit),
         table_class=table.table_class,
+        importable=not table.local_indexes,
     )

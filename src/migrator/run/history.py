@@ -53,6 +53,11 @@ class RunFolder:
         return self.path / "undo"
 
     @property
+    def undo_of_retries(self) -> Path:
+        """The same of its retries, in the order in which they came (`undo.layers`)."""
+        return self.path / "undo-retries"
+
+    @property
     def rollback_report(self) -> Path:
         return self.path / "rollback.json"
 

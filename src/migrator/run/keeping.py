@@ -24,6 +24,8 @@ ReadItems = Callable[[Iterable[str]], Iterator[list[tuple[str, Attributes]]]]
 class KeepingSink:
     """A writer's items, kept a hundred at a time. close() before the counts are believed."""
 
+    is_full = False
+
     def __init__(self, writer: Writer, table: TableDefinition, path: Path, read: ReadItems, *, replaces: bool) -> None:
         self._writer = writer
         self._table = table

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import orjson
 
 from migrator.mapping.canonical import key_text
-from migrator.mapping.encoded import EncodedItem, from_wire
+from migrator.mapping.encoded import EncodedItem, EncodedItems, from_wire
 from migrator.mapping.model import TableDefinition
 from migrator.source.text import SqliteValue
 
@@ -100,9 +100,9 @@ class LedgerPart:
     carried: int | None = None  #: it is, byte for byte, this part of the last run's ledger; then there are no pages
 
 
-def digests_of(items: Iterable[EncodedItem]) -> list[bytes]:
+def digests_of(items: Sequence[EncodedItem]) -> list[bytes]:
     """The digests of the items. The same row gives the same bytes, whichever way it is encoded."""
-    return [blake2b(item.wire, digest_size=DIGEST_BYTES).digest() for item in items]
+    return [blake2b(wire, digest_size=DIGEST_BYTES).digest() for wire in EncodedItems.of(items).wires]
 
 
 def key_of(item: EncodedItem, table: TableDefinition) -> bytes:

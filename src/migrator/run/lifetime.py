@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 from migrator.errors import StoppedError
-from migrator.run.checkpoint import Checkpoint, Done, SavedRun, Totals, open_checkpoint
-from migrator.run.fingerprint import plan_guards, target_digest
+from migrator.run.checkpoint import Checkpoint, Done, SavedRun, TableState, Totals, open_checkpoint
+from migrator.run.fingerprint import plan_guards
 from migrator.run.history import new_run, state_file
 from migrator.run.incremental import is_taken_over, take_in_intents
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
 from migrator.run.report import Requests, RunReport
 from migrator.run.resume import folder_of, run_to_resume
-from migrator.run.tables import table_states
 from migrator.run.undo import make_folder
 from migrator.source.snapshot import keep
 
@@ -43,6 +43,11 @@ class Lifetime:
         """Over all parts of the run."""
         return self.totals.worked_s + time.monotonic() - self._clock
 
+    @property
+    def undo(self) -> Path | None:
+        """Where what the run replaces is kept, if it is."""
+        return self.folder.undo if self._plan.settings.rollback else None
+
     def take_up(self, held: ExitStack, names: Sequence[str], *, restart: bool) -> None:
         """Open the checkpoint for as long as `held` is, and go on with the run that it has unfinished.
 
@@ -61,8 +66,8 @@ class Lifetime:
         self.folder.sweep_snapshots()
         held.callback(self._tidy)
 
-    def begin(self, opened: OpenRun, names: Sequence[str]) -> None:
-        """From here on the run can be resumed; nothing is written before."""
+    def begin(self, opened: OpenRun, names: Sequence[str], target: str, tables: Mapping[str, TableState]) -> None:
+        """From here on the run can be resumed; nothing is written before. `target` is a digest of the tables' place."""
         assert self._checkpoint is not None
         for snapshot in opened.snapshots:
             keep(snapshot)
@@ -74,9 +79,9 @@ class Lifetime:
                 started_at=self.started,
                 now_s=self.folder.now_s,
                 guards=plan_guards(self._plan, names),
-                target=target_digest(self._plan.target, opened.client()),
+                target=target,
                 snapshots=opened.snapshots,
-                tables=table_states(opened),
+                tables=tables,
                 entities=opened.names(),
                 segment_rows=opened.segment_rows,
             )

@@ -22,8 +22,9 @@ from migrator.run.checkpoint import SavedEntity, SavedRun
 from migrator.run.collisions import Losers, find_losers
 from migrator.run.digests import DigestStore
 from migrator.run.plan import Plan
+from migrator.run.proving import prove_segment
 from migrator.run.records import ItemRecord, Labels
-from migrator.run.segment import Segment, SegmentResult, Unit, prove_segment
+from migrator.run.segment import Segment, SegmentResult, Unit
 from migrator.run.workers import Workers
 from migrator.source.integrity import check_integrity
 from migrator.source.ranges import iter_ranges
@@ -35,6 +36,8 @@ from migrator.target.session import create_client
 SEGMENT_ROWS = 20_000
 #: The ranges of a unit's rows, each with the parts of a ledger that it comes of.
 Cut = Callable[[Unit], Iterator[tuple[Range, tuple[int, ...]]]]
+#: A segment gives a file, of which an import takes fewer the larger they are; a kill costs no more than these rows.
+VIA_SEGMENTS = 5
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +175,11 @@ def open_run(
             saved.snapshots if saved else tuple(_iter_taken(plan, scratch, integrity=integrity, reads_rows=reads_rows))
         )
         bound = bind_entities(plan, entities, taken, int(time.time()) if now_s is None else now_s)
-        yield OpenRun(plan, bound, taken, scratch, saved.segment_rows if saved else SEGMENT_ROWS)
+        yield OpenRun(plan, bound, taken, scratch, saved.segment_rows if saved else _segment_rows(plan))
+
+
+def _segment_rows(plan: Plan) -> int:
+    return SEGMENT_ROWS if plan.via is None else SEGMENT_ROWS * VIA_SEGMENTS
 
 
 @contextmanager

@@ -1,15 +1,19 @@
-"""Before the first item is sent: how the workers are to write, and how fast they begin."""
+"""Before the first item is sent: how the workers are to write, and how fast."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from migrator.run.comparing import LedgerUse
 from migrator.run.opened import OpenRun
+from migrator.run.plan import Plan
 from migrator.run.sinks import WriteOptions
+from migrator.run.tables import tables_of
+from migrator.run.workers import Pacing
 from migrator.target.endpoint import resolve_endpoint
-from migrator.target.governor import Governor, write_capacity
+from migrator.target.governor import Governor, governors, write_capacity
 from migrator.target.tablefound import describe
 
 
@@ -37,8 +41,13 @@ def write_options(
     )
 
 
-def set_paces(opened: OpenRun, governors: Mapping[str, Governor]) -> None:
+def pacing(plan: Plan) -> Pacing:
+    """What the command's workers share: the plan's budget, and the pace of each of its tables."""
+    return partial(governors, plan.settings.write_rate, tables_of(plan))
+
+
+def set_paces(opened: OpenRun, by_table: Mapping[str, Governor]) -> None:
     """Each table begins at what it says that it takes."""
     for table in opened.tables.values():
         description = describe(opened.client(), table.name) or {}
-        governors[table.name].begin_at(write_capacity(description))
+        by_table[table.name].begin_at(write_capacity(description))

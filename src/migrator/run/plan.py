@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,6 +73,7 @@ class Plan:
     entities: tuple[str, ...] | None  #: only these, in this order
     target: TargetSettings
     settings: Settings
+    via: str | None = None  #: of the command line: the folder or the s3:// prefix where files for an import are put
 
     @property
     def entity_names(self) -> tuple[str, ...]:
@@ -81,6 +82,10 @@ class Plan:
             return tuple(self.entities)
         fixed = (FIXED_ITEMS,) if any(mapping.fixed_items for mapping in self.mappings) else ()
         return (*fixed, *(entity.name for mapping in self.mappings for entity in mapping.entities))
+
+    def by_way_of(self, via: str | None) -> Plan:
+        """The plan with its items put in files there; None: sent to their tables."""
+        return replace(self, via=via)
 
 
 def load_plan(path: str | Path) -> Plan:

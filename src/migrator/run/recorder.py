@@ -40,7 +40,7 @@ class Recorder:
         for result in results:
             (settled if result.is_settled else self._unsettled).append(result)
         for result in settled:
-            self._book(result)
+            self.book(result)
         if settled:
             parts = [(result.number, _done(result)) for result in settled]
             self._record.record(parts, self._rejects.size_bytes, self._failed.size_bytes, self._accounts.requests)
@@ -48,9 +48,10 @@ class Recorder:
     def close(self) -> None:
         """Count what was left in the middle: this report tells of it, and a resumed run cuts it off."""
         for result in self._unsettled:
-            self._book(result)
+            self.book(result)
 
-    def _book(self, result: SegmentResult) -> None:
+    def book(self, result: SegmentResult) -> None:
+        """Count what is recorded nowhere else: a resumed run finds it out again."""
         self._rejects.append(result.rejects)
         self._failed.append(result.failed)
         self._accounts.book(result)

@@ -6,8 +6,10 @@ Shared by the segments that render, the collisions that are found, and the verif
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
 
 from migrator.mapping.canonical import describe_key, key_from_text
 from migrator.mapping.document import FIXED_ITEMS
@@ -18,8 +20,7 @@ from migrator.source.text import InvalidText, SqliteValue
 UNIQUE_RULES = -1
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRecord:
+class ItemRecord(NamedTuple):
     """One rendered item. Rows are ordered by (entity, source_key, segment, row), items by their place in the row."""
 
     entity: int  #: the entity's place in the run's order; fixed items come first
@@ -31,6 +32,18 @@ class ItemRecord:
     digest: bytes  #: `canonical.digest`
     expires: int | None  #: the time-to-live value, epoch seconds
     source_key: tuple[SqliteValue, ...]  #: the row's key values
+
+
+class Records(list[ItemRecord]):
+    """Many of them, sent from process to process by columns: one by one, each would name its class again."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _of_columns, (tuple(zip(*self, strict=True)),)
+
+
+def _of_columns(columns: Iterable[Iterable[Any]]) -> Records:
+    # The constructor of a NamedTuple is a Python function, and four times as slow.
+    return Records(map(partial(tuple.__new__, ItemRecord), zip(*columns, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from migrator.run.history import RunFolder, new_run, state_file
 from migrator.run.incremental import use_of_retry
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
-from migrator.run.outset import set_paces, write_options
+from migrator.run.outset import pacing, set_paces, write_options
 from migrator.run.picking import Piece, iter_pieces
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
@@ -37,9 +36,9 @@ from migrator.run.rejects import FailedFile, RejectFile
 from migrator.run.report import Requests, Retried, RunReport, check_accounts
 from migrator.run.resume import changed_tables, folder_of
 from migrator.run.tables import require_as_defined, tables_of
+from migrator.run.undo import new_layer
 from migrator.run.workers import Workers, working
 from migrator.run.writing import write_segment
-from migrator.target.governor import governors
 from migrator.target.session import create_client
 
 log = logging.getLogger(__name__)
@@ -50,9 +49,8 @@ def retry_plan(
 ) -> RunReport:
     """Retry what the plan's last run against this target left, and report. Raises UsageError."""
     settings = plan.settings
-    pacing = partial(governors, settings.write_rate, [mapping.table.name for mapping in plan.mappings])
     with (
-        working(settings.parallelism, pacing=pacing, max_duration_s=settings.max_duration_s) as workers,
+        working(settings.parallelism, pacing=pacing(plan), max_duration_s=settings.max_duration_s) as workers,
         ExitStack() as held,
     ):
         retry = _Retry(plan, workers, dry_run=dry_run, progress=progress)
@@ -142,19 +140,21 @@ class _Retry:
                 " If it was their keys that were mended, they are new rows, which `migrator run` writes",
                 len(gone),
             )
-        if self._plan.settings.rollback and not self._dry:
-            log.warning("what a retry writes is not kept for `migrator rollback`, which takes back runs alone")
         self._touched = {e.number for e in opened.entities if e.name in {letter.entity for letter in letters}}
         self._touched |= {piece.segment.unit.number for piece in pieces}
-        self._write(opened, pieces, ledger)
+        self._write(opened, pieces, ledger, self._undo(dead.folder))
         self._close(dead, letters, gone, ledger)
 
-    def _write(self, opened: OpenRun, pieces: Iterable[Piece], ledger: _Ledger) -> None:
+    def _undo(self, retried: RunFolder) -> Path | None:
+        """Where what is replaced is kept: with the run, since they are taken back together."""
+        return new_layer(retried.undo_of_retries) if self._plan.settings.rollback and not self._dry else None
+
+    def _write(self, opened: OpenRun, pieces: Iterable[Piece], ledger: _Ledger, undo: Path | None) -> None:
         if not self._dry:
             set_paces(opened, self._workers.governors)
         # The run has written the other items of these rows, so one that is there already may be ours.
         noted = None if self._dry else use_of_retry(opened, self.folder)
-        options = write_options(opened, dry_run=self._dry, resumed=True, in_parts=False, ledger=noted)
+        options = write_options(opened, dry_run=self._dry, resumed=True, in_parts=False, undo=undo, ledger=noted)
         # No more rows are rejected than there were before, so `max_rejects` has nothing to guard.
         left = takewhile(lambda _: not self._workers.stop.flag.is_set(), pieces)
         tasks = ((piece.segment, piece.losers, options, None) for piece in left)
@@ -222,6 +222,11 @@ def _last_run(plan: Plan) -> SavedRun | None:
 
 def _require_tables(opened: OpenRun, run: SavedRun) -> None:
     """Raises TargetError: the leftovers alone would be half a table."""
+    if other := [table.name for table in opened.tables.values() if table.name not in run.tables]:
+        raise TargetError(
+            f"run {run.run_id} did not write to table {', '.join(other)}\n  Name its table again, or begin a new run.",
+            code="table_changed",
+        )
     for table in opened.tables.values():
         require_as_defined(opened, table)
     if changed := list(changed_tables(run, opened.client())):

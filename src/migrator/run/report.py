@@ -155,6 +155,19 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class ViaFiles:
+    """Of a run by way of files for an import."""
+
+    place: str
+    files: int = 0
+    bytes: int = 0  #: as they are, compressed
+    imports: Sequence[str] = ()  #: their ARNs
+
+    def to_json(self) -> dict[str, Any]:
+        return {"place": self.place, "files": self.files, "bytes": self.bytes, "imports": list(self.imports)}
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """A whole run, its earlier parts included; or a retry of what one left."""
 
@@ -179,6 +192,7 @@ class RunReport:
     forecast: Forecast | None = None  #: of a dry run: what the run would take and cost
     retry: Retried | None = None  #: of a retry
     incremental: str | None = None  #: how the run told what changed
+    via: ViaFiles | None = None
     version: str = __version__
 
     @property
@@ -221,6 +235,7 @@ class RunReport:
             "rejects": self.rejects,
             "failed": self.failed,
             "error": self.error.to_json() if self.error else None,
+            **({"via": self.via.to_json()} if self.via else {}),
             **({"timeline": self.timeline.to_json()} if self.timeline.steps else {}),
             **({"forecast": self.forecast.to_json()} if self.forecast else {}),
             **({"verification": self.verification.to_json()} if self.verification else {}),

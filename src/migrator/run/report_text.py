@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from migrator.target.forecast import size_words
+
 if TYPE_CHECKING:
     from migrator.run.report import EntityResult, Retried, RunReport
 
@@ -29,8 +31,15 @@ def text_lines(report: RunReport) -> Iterable[str]:
     if report.forecast:
         yield from report.forecast.lines()
         yield ""
+    yield from _notes(report)
+
+
+def _notes(report: RunReport) -> Iterable[str]:
+    """What else there is to know, and where to look."""
     if report.incremental and report.incremental != "hash":
         yield f"by {report.incremental}: rows that are gone are not seen, and their items stay"
+    if report.via and report.via.files:
+        yield f"files for an import: {report.via.files:,} of {size_words(report.via.bytes)} in {report.via.place}"
     if report.rejects and any(entity.rejected for entity in report.entities):
         yield f"rejected rows: {report.rejects}"
     if report.failed and any(entity.failed for entity in report.entities):

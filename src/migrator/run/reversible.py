@@ -14,7 +14,7 @@ from typing import Any, Literal
 from migrator.errors import InterruptedRun, UsageError, known_names
 from migrator.run.checkpoint import Checkpoint, SavedRun
 from migrator.run.digests import DigestStore
-from migrator.run.fingerprint import changed, plan_guards, target_digest
+from migrator.run.fingerprint import VIA, changed, plan_guards, target_digest
 from migrator.run.history import RunFolder, run_folder
 from migrator.run.opened import open_run
 from migrator.run.plan import Plan
@@ -41,6 +41,8 @@ def run_to_roll_back(plan: Plan, run_id: str, checkpoint: Checkpoint) -> tuple[s
     if found[0] == "rolled_back":
         told = run_folder(plan, run_id, found[1].now_s).rollback_report
         raise refused(run_id, "it was rolled back already", f"What came of it stands in {told}.")
+    if VIA in found[1].guards:
+        raise refused(run_id, "its items went through files", "Delete the table that was imported.")
     return found
 
 
@@ -141,4 +143,6 @@ def _why_nothing(path: Path) -> str:
         return f"its report {path} cannot be read: {error}"
     if report.get("dry_run"):
         return "it was a dry run"
-    return "what a retry wrote is not kept" if "retry" in report else "it stopped before it wrote anything"
+    if "retry" in report:
+        return f"it is a retry of run {report['retry']['run_id']}, and is taken back with that"
+    return "it stopped before it wrote anything"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from migrator.run.ending import stopped_by
 from migrator.run.history import last_start, remember_start, run_folder, state_file
 from migrator.run.incremental import distrust_ledger, note_in_ledger
 from migrator.run.lock import plan_lock
+from migrator.run.outset import pacing
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.rejects import LineFile, attributes_json
@@ -34,10 +35,11 @@ from migrator.run.reversible import Way, rendered_again, require_same_tables, ru
 from migrator.run.rollback_report import RollbackReport
 from migrator.run.scan import BATCH_GET_KEYS, get_items
 from migrator.run.tables import tables_of
-from migrator.run.undo import WrittenLine, iter_written
+from migrator.run.undo import WrittenLine, iter_written, layers
 from migrator.run.watermark import forget_marks
 from migrator.run.workers import Workers, working
 from migrator.target.backoff import REAL_TIME, Timing, ask
+from migrator.target.paced import PacedAsk
 from migrator.target.session import create_client
 from migrator.target.undo import Fate, Undo, Written
 
@@ -59,7 +61,7 @@ def roll_back(
     if not state_file(plan).exists():
         raise UsageError(f"--run: plan {plan.name} has no runs in {settings.state_dir}", code="run_unknown")
     with (
-        working(1) as workers,  # one thread: the table is what takes the time
+        working(1, pacing=pacing(plan)) as workers,  # one thread: the table is what takes the time
         plan_lock(settings.state_dir, plan.name, settings.lock_wait_s),
         open_checkpoint(state_file(plan)) as checkpoint,
     ):
@@ -97,6 +99,8 @@ class _Rollback:
         self._started = datetime.fromtimestamp(clock(), UTC)
         self._counts: dict[str, Counter[Fate]] = {name: Counter() for name in saved.tables}
         self._ask = partial(ask, policy=plan.settings.retry_policy, timing=timing, stop=workers.stop.flag.is_set)
+        self._is_stopped = workers.stop.flag.is_set
+        self._timing = timing
 
     def report_of(self, work: Callable[[], None]) -> RollbackReport:
         error = stopped_by(work, self._workers.stop)
@@ -114,20 +118,24 @@ class _Rollback:
         client = create_client(self._plan.target)
         require_same_tables(self._plan, self._saved, client)
         way = way_back(self._plan, status, self._saved, self.folder, self._checkpoint)
-        with self._lines(way) as lines:
+        with self._layers(way) as layered:
             if status == "unfinished":
                 # From here on it must not go on.
                 self._checkpoint.end(self._saved.run_id, "abandoned", self._plan.settings.keep_runs)
             self._tell_ledger(client, way)
-            self._take_all(client, lines)
+            self._take_all(client, layered)
 
     def _tell_ledger(self, client: Any, way: Way) -> None:
         """What the run wrote or deleted is not as the ledger says any more."""
         distrust_ledger(self._plan, client)
         forget_marks(self._plan, client)
-        if way == "kept":
-            keys = ((line.table, line.item.key) for line in iter_written(self.folder.undo))
-            note_in_ledger(self._plan, client, keys)
+        if folders := self._kept(way):
+            lines = chain.from_iterable(map(iter_written, folders))
+            note_in_ledger(self._plan, client, ((line.table, line.item.key) for line in lines))
+
+    def _kept(self, way: Way) -> list[Path]:
+        """Where what was written is kept, last first: by retries of the run, then by itself."""
+        return [*layers(self.folder.undo_of_retries)[::-1], *[self.folder.undo] * (way == "kept")]
 
     def end(self) -> None:
         """With the report on disk."""
@@ -139,36 +147,54 @@ class _Rollback:
             remember_start(self._plan, run_folder(self._plan, standing.run_id, standing.now_s))
 
     @contextmanager
-    def _lines(self, way: Way) -> Iterator[Iterator[WrittenLine]]:
-        if way == "source":
-            with rendered_again(self._plan, self._saved, self._workers) as lines:
-                yield lines
-            return
-        for _ in iter_written(self.folder.undo):
+    def _layers(self, way: Way) -> Iterator[Iterator[Iterable[WrittenLine]]]:
+        """What was written, last first."""
+        folders = self._kept(way)
+        for _ in chain.from_iterable(map(iter_written, folders)):
             pass  # so that a file that cannot be read is met before anything is taken back
-        yield iter_written(self.folder.undo)
+        kept = map(iter_written, folders)
+        if way == "kept":
+            yield kept
+        else:
+            with rendered_again(self._plan, self._saved, self._workers) as lines:
+                yield chain(kept, [lines])
 
-    def _take_all(self, client: Any, lines: Iterable[WrittenLine]) -> None:
+    def _take_all(self, client: Any, layered: Iterable[Iterable[WrittenLine]]) -> None:
         tables = tables_of(self._plan)
+        undos = {name: self._undo(client, table) for name, table in tables.items()}
         with (
             LeftAloneFile(self.folder.left_alone, 0) as left_alone,
             ThreadPoolExecutor(min(_AT_ONCE, self._plan.target.connections)) as threads,
             progress_bar("taken back", shown=self._progress, unit="items") as bar,
         ):
-            for name, of_table in groupby(lines, lambda line: line.table):
-                undo = Undo(client, tables[name], self._ask, self._clock())
-                while batch := [line.item for line in islice(of_table, BATCH_GET_KEYS)]:
-                    if self._workers.stop.signal_number:
-                        return  # `report_of` tells it
-                    found = self._read(client, tables[name], batch)
-                    fates = list(threads.map(undo.take_back, batch, (found.get(item.key) for item in batch)))
-                    self._counts[name].update(fates)
-                    left_alone.append(_left_alone(tables[name], batch, fates))
-                    bar.update(len(batch))
+            for name, batch in _iter_batches(layered):
+                found = self._read(client, tables[name], batch)
+                fates = list(threads.map(partial(self._take, undos[name], found), batch))
+                self._counts[name].update(fate for fate in fates if fate)
+                left_alone.append(_left_alone(tables[name], batch, fates))
+                bar.update(len(batch))
+                if self._workers.stop.signal_number:
+                    return  # `report_of` tells it
+
+    def _undo(self, client: Any, table: TableDefinition) -> Undo:
+        writing = PacedAsk(self._ask, self._workers.governors[table.name], timing=self._timing, stop=self._is_stopped)
+        return Undo(client, table, reading=self._ask, writing=writing, now_s=self._clock())
 
     def _read(self, client: Any, table: TableDefinition, batch: Sequence[Written]) -> dict[str, Attributes]:
         pages = get_items(client, table, (item.key for item in batch), self._ask)
         return dict(pair for page in pages for pair in page)
+
+    def _take(self, undo: Undo, found: Mapping[str, Attributes], item: Written) -> Fate | None:
+        """None where there is no time for it any more: a slow budget would hold a whole batch up."""
+        return None if self._is_stopped() else undo.take_back(item, found.get(item.key))
+
+
+def _iter_batches(layered: Iterable[Iterable[WrittenLine]]) -> Iterator[tuple[str, list[Written]]]:
+    """By table, no more than are read at once. A key may be in several layers, but not twice in one."""
+    for lines in layered:
+        for name, of_table in groupby(lines, lambda line: line.table):
+            while batch := [line.item for line in islice(of_table, BATCH_GET_KEYS)]:
+                yield name, batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +213,7 @@ class LeftAloneFile(LineFile):
         return self._append(lines)
 
 
-def _left_alone(table: TableDefinition, batch: Sequence[Written], fates: Sequence[Fate]) -> Iterator[LeftAlone]:
+def _left_alone(table: TableDefinition, batch: Sequence[Written], fates: Sequence[Fate | None]) -> Iterator[LeftAlone]:
     for item, fate in zip(batch, fates, strict=True):
         if fate == "changed":
             yield LeftAlone(table.name, key_from_text(item.key, table))

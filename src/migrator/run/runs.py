@@ -13,14 +13,15 @@ from typing import Any, Literal
 
 from migrator.errors import StoppedError
 from migrator.run.checkpoint import Done, SavedRun, open_checkpoint
-from migrator.run.history import run_folders, state_file
+from migrator.run.history import RunFolder, run_folder, run_folders, state_file
 from migrator.run.lock import is_locked
 from migrator.run.plan import Plan
 from migrator.run.report import timestamp
 from migrator.run.report_text import aligned
 
-#: unfinished: it was cut off, and `migrator run` goes on with it; given up: --restart began another one instead
-State = Literal["ended", "running", "unfinished", "given up", "rolled back"]
+#: unfinished: it was cut off, and `migrator run` goes on with it; given up: --restart began another one instead;
+#: rollback unfinished: `migrator rollback` was cut off, and goes on when it is run again
+State = Literal["ended", "running", "unfinished", "given up", "rolled back", "rollback unfinished"]
 
 #: As the checkpoint says it; it knows nothing of dry runs and retries.
 _STATES: Mapping[str, State] = {"finished": "ended", "abandoned": "given up", "rolled_back": "rolled back"}
@@ -45,6 +46,7 @@ class PastRun:
     rejected: int
     failed: int
     report: str | None  #: its path
+    rollback: str | None  #: the path of its rollback's report, where that came to an end of any kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,9 @@ def past_runs(plan: Plan) -> PastRuns:
     except StoppedError as error:
         damaged.append(str(error))
     folders = run_folders(plan)
-    for folder in folders:
+    for folder in (run_folder(plan, path.name, 0) for path in folders):
         try:
-            reported = _reported(folder / "report.json", states.get(folder.name, "ended"))
+            reported = _reported(folder, _state(folder, states))
         except StoppedError as error:
             damaged.append(str(error))
         else:
@@ -112,6 +114,14 @@ def past_runs(plan: Plan) -> PastRuns:
     places = {folder.name: place for place, folder in enumerate(folders)}
     runs = sorted(found.values(), key=lambda run: places.get(run.run_id, -1) if run.report else -1)
     return PastRuns(plan.name, runs, damaged, locked)
+
+
+def _state(folder: RunFolder, recorded: Mapping[str, State]) -> State:
+    """Of a run that has a folder. One that a rollback has begun with is known by the file of what was left alone."""
+    state = recorded.get(folder.run_id)
+    if state in ("ended", "given up") and folder.left_alone.exists():
+        return "rollback unfinished"
+    return state or "ended"
 
 
 def _recorded_runs(plan: Plan, unfinished: State) -> tuple[dict[str, State], dict[str, PastRun]]:
@@ -139,16 +149,17 @@ def _recorded(saved: SavedRun, segments: Collection[Done], state: State) -> Past
         started_at=timestamp(saved.started_at),
         duration_s=saved.totals.worked_s,
         report=None,
+        rollback=None,
         **counts,
     )
 
 
-def _reported(path: Path, state: State) -> PastRun | None:
+def _reported(folder: RunFolder, state: State) -> PastRun | None:
     """A run by its report; None where it has none, as one that was killed. Raises StoppedError."""
     try:
-        report = json.loads(path.read_bytes())
+        report = json.loads(folder.report.read_bytes())
         return PastRun(
-            run_id=path.parent.name,
+            run_id=folder.run_id,
             kind="dry run" if report["dry_run"] else "retry" if "retry" in report else "run",
             state=state,
             status=str(report["status"]),
@@ -156,14 +167,15 @@ def _reported(path: Path, state: State) -> PastRun | None:
             resumed=bool(report["resumed"]),
             started_at=str(report["started_at"]),
             duration_s=float(report["duration_s"]),
-            report=str(path),
+            report=str(folder.report),
+            rollback=str(folder.rollback_report) if folder.rollback_report.exists() else None,
             # Reports of versions that kept no ledger count nothing of the kind.
             **{name: int(({"unchanged": 0, "deleted": 0} | report["totals"])[name]) for name in _COUNTS},
         )
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise unreadable(path, error) from error
+        raise unreadable(folder.report, error) from error
 
 
 def unreadable(path: Path, error: Exception) -> StoppedError:

@@ -5,7 +5,7 @@ Reads are strongly consistent: a verification right after a run must see what th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -14,30 +14,26 @@ from migrator.mapping.canonical import digest, key_from_text, key_text
 from migrator.mapping.model import Attributes, TableDefinition
 from migrator.target.reading import Ask, iter_pages, side_by_side
 
-__all__ = ["FOREIGN", "Ask", "Fits", "Found", "get_items", "scan_in_parallel", "scan_table"]
+__all__ = ["Ask", "Found", "get_items", "scan_in_parallel", "scan_table"]
 
-#: key text, digest, and the number of the entity whose key templates fit, or -1
-Found = tuple[str, bytes, int]
-Fits = Callable[[Attributes], int]
+#: key text and digest
+Found = tuple[str, bytes]
 
 #: "BatchGetItem" — API reference: up to 100 items
 BATCH_GET_KEYS = 100
-FOREIGN = -1
 
 
 def scan_table(
-    client: Any, definition: TableDefinition, segment: int, total_segments: int, fits: Fits, ask: Ask
+    client: Any, definition: TableDefinition, segment: int, total_segments: int, ask: Ask
 ) -> Iterator[list[Found]]:
     """One segment of a parallel scan, a page (up to 1 MB) at a time."""
     for page in iter_pages(client, definition.name, ask, Segment=segment, TotalSegments=total_segments):
-        yield [_found(item, definition, fits) for item in page["Items"]]
+        yield [(key_text(item, definition), digest(item)) for item in page["Items"]]
 
 
-def scan_in_parallel(
-    client: Any, definition: TableDefinition, segments: int, fits: Fits, ask: Ask
-) -> Iterator[list[Found]]:
+def scan_in_parallel(client: Any, definition: TableDefinition, segments: int, ask: Ask) -> Iterator[list[Found]]:
     """Pages of the whole table as they come; at most one page a segment waits."""
-    return side_by_side(scan_table(client, definition, number, segments, fits, ask) for number in range(segments))
+    return side_by_side(scan_table(client, definition, number, segments, ask) for number in range(segments))
 
 
 def get_items(
@@ -58,8 +54,3 @@ def _get_batch(
         for item in answer["Responses"].get(definition.name, ()):
             yield key_text(item, definition), item
         pending = answer.get("UnprocessedKeys") or {}
-
-
-def _found(item: Attributes, definition: TableDefinition, fits: Fits) -> Found:
-    key = {attribute.name: item[attribute.name] for attribute in definition.key_attributes}
-    return key_text(item, definition), digest(item), fits(key)

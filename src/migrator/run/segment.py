@@ -6,20 +6,16 @@ Workers write no state: that is the coordinator's.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from migrator.errors import RowRejected, SourceError
-from migrator.mapping.canonical import digest, key_text
 from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
 from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
 from migrator.run.ledger import LedgerPart
-from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
+from migrator.run.records import Records
 from migrator.run.rejects import FailedLine, RejectLine, reject_line
-from migrator.run.workers import WORKER
 from migrator.source.read import WHOLE, Range, Read
 from migrator.source.rows import Row, is_numbered, iter_rows
 from migrator.source.snapshot import Snapshot, check_unchanged, connect
@@ -78,7 +74,7 @@ class SegmentResult:
     warnings: int = 0
     rejects: list[RejectLine] = field(default_factory=list)
     failed: list[FailedLine] = field(default_factory=list)
-    records: list[ItemRecord] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
     write: WriteResult = field(default_factory=WriteResult)
     duration_s: float = 0.0
     ledger: LedgerPart | None = None  #: of a run that keeps one, where the part is settled
@@ -153,66 +149,6 @@ def name_of_row(read: Read, row: Row) -> dict[str, SqliteValue]:
     if read.relation.key:
         return dict(zip(read.relation.key, row.key, strict=True))
     return dict(zip(read.columns, row.values, strict=True))
-
-
-def prove_segment(segment: Segment) -> SegmentResult:
-    """Render only, and bring back a record of each item: for collisions and for verification."""
-    result = SegmentResult(segment.unit.number, segment.number)
-    for outcome in iter_outcomes(segment):
-        if WORKER.is_stopped():
-            return result
-        result.read += 1
-        if isinstance(outcome.result, Rendered):
-            result.records.extend(_item_records(segment, outcome, outcome.result))
-            result.records.extend(_unique_records(segment, outcome))
-    result.complete = True
-    return result
-
-
-def _item_records(segment: Segment, outcome: RowOutcome, rendered: Rendered) -> Iterator[ItemRecord]:
-    table, number = segment.unit.table, segment.unit.table_number
-    for position, item in rendered.items:
-        key = key_text(item.attributes, table)
-        expires = expires_at(item.attributes, table)
-        yield _record(segment, outcome, position, number, key, digest(item.attributes), expires)
-
-
-def _record(
-    segment: Segment,
-    outcome: RowOutcome,
-    item: int,
-    table_number: int,
-    key: str,
-    digest: bytes,
-    expires: int | None = None,
-) -> ItemRecord:
-    return ItemRecord(
-        entity=segment.unit.number,
-        segment=segment.number,
-        row=outcome.position,
-        item=item,
-        table=table_number,
-        key=key,
-        digest=digest,
-        expires=expires,
-        source_key=outcome.row.key,
-    )
-
-
-def _unique_records(segment: Segment, outcome: RowOutcome) -> Iterator[ItemRecord]:
-    """A value that a `unique` rule watches is a key that no two rows may give: each record differs from all others."""
-    unit = segment.unit
-    for place, rule in enumerate(unit.entity.rules if unit.entity and unit.read else ()):
-        if rule.unique and rule.severity == "error":
-            assert unit.read is not None
-            value = outcome.row.values[unit.read.columns.index(rule.column)]
-            if value is not None:
-                # 1 and 1.0 are equal to SQLite, and so is what they are written as here.
-                shown = literal_in_full(int(value) if isinstance(value, float) and value.is_integer() else value)
-                exact = hashlib.sha256(shown.encode(errors="surrogatepass")).hexdigest()
-                key = json.dumps([rule.column, shortened(shown), unit.number, exact])
-                this_row = f"{segment.number} {outcome.position}".encode()
-                yield _record(segment, outcome, -1 - place, UNIQUE_RULES, key, this_row)
 
 
 def expires_at(attributes: Attributes, table: TableDefinition) -> int | None:

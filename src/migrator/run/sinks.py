@@ -1,4 +1,7 @@
-"""Where a segment's items go: to the table, through a file that keeps what they replace, or, in a dry run, nowhere."""
+"""Where a segment's items go: to the table, through a file that keeps what they replace, or to a file for an import.
+
+In a dry run they go nowhere.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from migrator.mapping.encoded import EncodedItem, index_entry_sizes
+from migrator.mapping.encoded import EncodedItem, EncodedItems, index_entry_sizes
 from migrator.mapping.model import TableDefinition
 from migrator.run.comparing import LedgerUse
 from migrator.run.keeping import KeepingSink
@@ -18,6 +21,7 @@ from migrator.run.undo import part_file
 from migrator.run.workers import WORKER
 from migrator.target.backoff import RetryPolicy, ask
 from migrator.target.endpoint import Endpoint
+from migrator.target.importfiles import Files
 from migrator.target.outcome import WriteResult
 from migrator.target.session import TargetSettings, create_client, open_session
 from migrator.target.tablefound import describe
@@ -30,7 +34,7 @@ RESUMED_WINDOW_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """How a worker writes. Without an endpoint it is a dry run, which sends nothing."""
+    """How a worker writes. With neither endpoint nor files it is a dry run, which sends nothing."""
 
     target: TargetSettings
     endpoint: Endpoint | None
@@ -41,10 +45,15 @@ class WriteOptions:
     in_parts: bool = True  #: hand back what was done every few seconds, so that it can be recorded
     undo: Path | None = None  #: the folder where what is replaced is kept first
     ledger: LedgerUse | None = None  #: only what differs from it is sent
+    files: Files | None = None  #: instead of an endpoint: write files for an import
 
 
 class Sink(Protocol):
     """Takes encoded items; close() says what became of them."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes no more, so that the rest of the segment needs another one."""
 
     def put(self, items: Sequence[EncodedItem]) -> None: ...
 
@@ -54,14 +63,17 @@ class Sink(Protocol):
 class CountingSink:
     """The dry run's sink: every item counts as one that would be written."""
 
+    is_full = False
+
     def __init__(self, table: TableDefinition) -> None:
         self._table = table
         self._result = WriteResult()
 
     def put(self, items: Sequence[EncodedItem]) -> None:
+        columns = EncodedItems.of(items)
         self._result.written += len(items)
-        self._result.bytes += sum([item.size_bytes for item in items])
-        self._result.write_units += sum([item.write_units for item in items])
+        self._result.bytes += sum(columns.sizes)
+        self._result.write_units += sum(columns.units)
         if self._table.indexes:
             entries = [size for item in items for size in index_entry_sizes(item, self._table)]
             self._result.index_entries += len(entries)
@@ -74,6 +86,10 @@ class CountingSink:
 def open_sink(segment: Segment, options: WriteOptions) -> Sink:
     """The sink of a segment, or of a part of it. close() it before its counts are believed."""
     table = segment.unit.table
+    if options.files is not None:
+        from migrator.run.viasink import FileSink  # of an extra
+
+        return FileSink(options.files, segment, again=options.resumed)
     if options.endpoint is None:
         return CountingSink(table)
     writer = _writer(segment.unit, options, options.endpoint)

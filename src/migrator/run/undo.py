@@ -2,6 +2,7 @@
 
 A file for each part of a segment, whose lines are on disk before their items are sent. A part that was cut off is
 repeated and adds to its file, and by then it may find its own items in the table: the first line of a key counts.
+What retries of the run write lies in layers above it, which are taken back from the top.
 """
 
 from __future__ import annotations
@@ -77,6 +78,18 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoppedError(f"{folder}: cannot be made: {error.strerror}", code="state_unwritable") from error
+
+
+def new_layer(folder: Path) -> Path:
+    """Make a folder for what is written on top of all that those in `folder` tell of."""
+    layer = folder / str(len(layers(folder)) + 1)
+    make_folder(layer)
+    return layer
+
+
+def layers(folder: Path) -> list[Path]:
+    """Folders as for a run, of what was written one upon the other; the first comes first."""
+    return sorted(folder.iterdir(), key=lambda layer: int(layer.name)) if folder.is_dir() else []
 
 
 def iter_written(folder: Path) -> Iterator[WrittenLine]:

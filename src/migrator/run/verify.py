@@ -36,12 +36,13 @@ from migrator.run.pattern_report import PatternComparison
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.report import write_json
-from migrator.run.scan import FOREIGN, Fits, get_items, scan_in_parallel
+from migrator.run.scan import get_items, scan_in_parallel
 from migrator.run.segment import iter_outcomes
 from migrator.run.tables import require_as_defined
 from migrator.run.verify_report import AttributeDifference, EntityComparison, ItemDifference, VerifyReport
 from migrator.run.workers import Workers, working
 from migrator.target.backoff import REAL_TIME, Timing, ask
+from migrator.target.rawpages import create_raw_client
 
 SCAN_SEGMENTS = 4
 #: Differences of each kind that are told one by one; all are counted.
@@ -107,7 +108,7 @@ class _Verification:
             actual = ActualStore(store)
             if sample is None:
                 self._scan(actual)
-                comparison = compare(store, actual, self._selected, clock())
+                comparison = compare(store, actual, self._selected, clock(), self._fits)
                 compared = expected
             else:
                 compared = take_sample(store, self._selected, sample)
@@ -139,24 +140,25 @@ class _Verification:
             losers.remove_from_store()
 
     def _scan(self, actual: ActualStore) -> None:
+        client = create_raw_client(self._opened.plan.target)
         with progress_bar("scanned", shown=self._progress) as bar:
             for number, table in self._tables.items():
-                fits = self._fits(number)
-                for page in scan_in_parallel(self._opened.client(), table, SCAN_SEGMENTS, fits, self._ask):
+                for page in scan_in_parallel(client, table, SCAN_SEGMENTS, self._ask):
                     self._check_stop()
                     actual.add(number, page)
                     bar.update(len(page))
 
-    def _fits(self, table_number: int) -> Fits:
-        entities = [entity for entity in self._selected.values() if entity.table_number == table_number]
-        return lambda key: next((entity.number for entity in entities if entity.fits(key)), FOREIGN)
+    def _fits(self, table_number: int, text: str) -> int | None:
+        key = key_from_text(text, self._tables[table_number])
+        entities = (entity for entity in self._selected.values() if entity.table_number == table_number)
+        return next((entity.number for entity in entities if entity.fits(key)), None)
 
     def _get_sample(self, store: DigestStore, actual: ActualStore) -> None:
         for number, keys in groupby(iter_sampled_keys(store), lambda sampled: sampled[0]):
             texts = (text for _, text in keys)
             for items in get_items(self._opened.client(), self._tables[number], texts, self._ask):
                 self._check_stop()
-                actual.add(number, [(key, digest(item), FOREIGN) for key, item in items])
+                actual.add(number, [(key, digest(item)) for key, item in items])
 
     def _check_stop(self) -> None:
         if self._workers.stop.signal_number:

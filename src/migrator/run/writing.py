@@ -31,6 +31,7 @@ from migrator.source.snapshot import check_unchanged, connect
 PART_S = 2.0
 #: What was cut off may be cut off again soon: a resumed run records more often.
 RESUMED_PART_S = 1.0
+_MOST_PASSED_OVER = 15
 #: Objects that are new, net of those that are gone: far more than two windows of items.
 _COLLECT_EVERY = 200_000
 
@@ -91,6 +92,7 @@ class _Part:
         self._comparison = comparison
         self._reject_limit = reject_limit
         self._result = SegmentResult(segment.unit.number, segment.number, segment.done)
+        self._passed_over = self._to_pass_over = 0  # batches that are not tried by columns
 
     def write(self, part_s: float) -> SegmentResult:
         try:
@@ -128,7 +130,7 @@ class _Part:
             if until is None:
                 # To find the place in numbered rows all before it are read: as long again goes into writing.
                 until = now + max(part_s, now - started)
-            if now > until or WORKER.is_stopped():
+            if now > until or self._sink.is_full or WORKER.is_stopped():
                 self._leave_rest(last)
                 return
             taken = self._put_batch(rows)
@@ -151,7 +153,7 @@ class _Part:
         """How many of the rows were taken: all, unless one reject was too much."""
         if self._comparison:
             self._comparison.at(self._result.done)
-        if not self._losers and (items := self._encoder.encode_items(rows)) is not None:
+        if not self._losers and (items := self._by_columns(rows)) is not None:
             self._result.read += len(rows)
             self._result.rendered_rows += len(rows)
             self._result.items += len(items)
@@ -178,6 +180,16 @@ class _Part:
 
     def _name(self, rows: Sequence[RawRow], place: int) -> bytes:
         return row_name(self._encoder.row(rows[place]).key) if rows else NAMELESS
+
+    def _by_columns(self, rows: list[RawRow]) -> Sequence[EncodedItem] | None:
+        """None where a row is odd. It is seldom alone: after each refusal twice as many batches are not tried."""
+        if self._passed_over < self._to_pass_over:
+            self._passed_over += 1
+            return None
+        items = self._encoder.encode_items(rows)
+        self._passed_over = 0
+        self._to_pass_over = min(2 * self._to_pass_over + 1, _MOST_PASSED_OVER) if items is None else 0
+        return items
 
     def _has_too_many_rejects(self) -> bool:
         return self._reject_limit is not None and len(self._result.rejects) > self._reject_limit

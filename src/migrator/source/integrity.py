@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -40,8 +40,8 @@ _HAZARDS: tuple[tuple[FindingCode, re.Pattern[str]], ...] = (
     ("check", re.compile(r"CHECK constraint failed in (.*)", re.S)),
 )
 _ABOUT_ORDER = re.compile(
-    r"(?:row -?\d+ missing from index|non-unique entry in index|row -?\d+ values differ from index"
-    r"|row not in PRIMARY KEY order for) (.*)",
+    r"(?:row -?\d+ missing from index|wrong # of entries in index|non-unique entry in index"
+    r"|row -?\d+ values differ from index|row not in PRIMARY KEY order for) (.*)",
     re.S,
 )
 _UNKNOWN: Mapping[FindingCode, re.Pattern[str]] = {
@@ -152,8 +152,7 @@ def _checks_not_seen(connection: Connection) -> Iterator[Finding]:
 
 def _check(path: str, stand_ins: _StandIns) -> list[Finding]:
     try:
-        messages = _messages(f"PRAGMA integrity_check({_NO_LIMIT})", stand_ins)
-        hazards = _judge(messages, path, stand_ins)
+        hazards = _judged(f"PRAGMA integrity_check({_NO_LIMIT})", path, stand_ins)
         unchecked: list[Finding] = []
     except DBAPIError as error:
         if is_about_the_file(error):
@@ -171,7 +170,7 @@ def _check_tables(path: str, stand_ins: _StandIns) -> tuple[_Hazards, list[Findi
     for (name,) in stand_ins.connection.exec_driver_sql(tables).fetchall():
         statement = 'PRAGMA integrity_check("{}")'.format(_as_text(name).replace('"', '""'))
         try:
-            hazards += _judge(_messages(statement, stand_ins), path, stand_ins)
+            hazards += _judged(statement, path, stand_ins)
         except DBAPIError as error:
             if is_about_the_file(error):
                 raise
@@ -182,8 +181,8 @@ def _check_tables(path: str, stand_ins: _StandIns) -> tuple[_Hazards, list[Findi
 _Hazards = Counter[tuple[FindingCode, str, str]]
 
 
-def _messages(statement: str, stand_ins: _StandIns) -> Iterator[str]:
-    """The findings as they come."""
+def _messages(statement: str, stand_ins: _StandIns) -> Generator[str, None, None]:
+    """The findings as they come; to be closed while the connection is open."""
     with closing(_start(statement, stand_ins)) as result:
         for (message,) in result.yield_per(1000):
             yield from _lines(_as_text(message))
@@ -206,7 +205,12 @@ def _lines(message: str) -> list[str]:
     return [line for line in message.splitlines() if not line.startswith("***")]
 
 
-def _judge(messages: Iterator[str], path: str, stand_ins: _StandIns) -> _Hazards:
+def _judged(statement: str, path: str, stand_ins: _StandIns) -> _Hazards:
+    with closing(_messages(statement, stand_ins)) as messages:
+        return _judge(messages, path, stand_ins)
+
+
+def _judge(messages: Iterable[str], path: str, stand_ins: _StandIns) -> _Hazards:
     hazards: _Hazards = Counter()
     damage: list[str] = []
     excused: frozenset[str] | None = None

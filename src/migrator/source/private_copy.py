@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from migrator.source.driver import open_file
 from migrator.source.failure import Failure, source_failure
-from migrator.source.readlock import file_uri, read_schema
+from migrator.source.readlock import bounded, read_schema
 from migrator.source.storage import copy_files, copy_main, read_state
 
 _RETRY_S = 0.1
@@ -69,10 +70,9 @@ def _back_up_live(real: str, copy: str) -> bool:
         return False
     for stale in (copy, copy + "-wal", copy + "-journal"):
         Path(stale).unlink(missing_ok=True)
-    uri = file_uri(real, "mode=ro&readonly_shm=1")
     try:
         with (
-            closing(sqlite3.connect(uri, uri=True, timeout=1, isolation_level=None)) as live,
+            closing(open_file(real, "mode=ro&readonly_shm=1", wait_s=1)) as live,
             closing(sqlite3.connect(copy)) as target,
         ):
             live.backup(target)
@@ -83,8 +83,9 @@ def _back_up_live(real: str, copy: str) -> bool:
 
 def recover(copy: str, known: str) -> None:
     """Play back the journal or the WAL, and leave one plain file."""
-    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    with closing(open_file(copy, "mode=rw")) as connection:
+        with bounded(connection, known):
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.execute("PRAGMA journal_mode=DELETE").fetchall()
         read_schema(connection, copy, known)

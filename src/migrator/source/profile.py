@@ -7,14 +7,12 @@ Python for each value comes from all rows of a small table and from a sample of 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from migrator.source.driver import time_limit
 from migrator.source.failure import is_about_the_file, message_of, source_path, to_source_error
 from migrator.source.profile_model import STORAGE_CLASSES, ColumnProfile, Skew, TableProfile
 from migrator.source.profile_scan import Scan, count_rows, scan_columns
@@ -26,7 +24,6 @@ __all__ = ["SAMPLE_ABOVE_ROWS", "STORAGE_CLASSES", "ColumnProfile", "Skew", "Tab
 #: Tables of more rows are sampled, and their distinct values estimated.
 SAMPLE_ABOVE_ROWS = 200_000
 SAMPLE_ROWS = 100_000
-_PROGRESS_STEPS = 100_000
 _TOO_SLOW = "not profiled: reading it takes longer than {:g} s"
 
 
@@ -49,13 +46,14 @@ def profile_table(
     """
     if table.error:
         return TableProfile(table.name, None, error=table.error)
-    with time_limit(connection, limit_s) as too_slow:
+    raw: Any = connection.connection.driver_connection
+    with time_limit(raw, limit_s) as is_over:
         try:
             return _profile(connection, table, format_of, exact)
         except DBAPIError as error:
             if is_about_the_file(error):
                 raise to_source_error(error, source_path(connection)) from error
-            return TableProfile(table.name, None, error=too_slow() or message_of(error))
+            return TableProfile(table.name, None, error=_TOO_SLOW.format(limit_s) if is_over() else message_of(error))
 
 
 def _profile(connection: Connection, table: Table, format_of: FormatOf, exact: bool) -> TableProfile:
@@ -66,23 +64,3 @@ def _profile(connection: Connection, table: Table, format_of: FormatOf, exact: b
     sample = Sample(rows, rows if exact else SAMPLE_ROWS)
     profiles, seen = look_at_values(connection, table, scanned, sample, format_of)
     return TableProfile(table.name, rows, profiles, sampled_rows=None if sample.is_all else seen)
-
-
-@contextmanager
-def time_limit(connection: Connection, limit_s: float | None) -> Iterator[Callable[[], str | None]]:
-    """Interrupt the statement when time is up; gives what to say about it then."""
-    deadline = None if limit_s is None else time.monotonic() + limit_s
-    raw: Any = connection.connection.driver_connection
-
-    def is_over() -> bool:
-        return deadline is not None and time.monotonic() > deadline
-
-    def words() -> str | None:
-        return _TOO_SLOW.format(limit_s) if is_over() else None
-
-    if deadline is not None:
-        raw.set_progress_handler(is_over, _PROGRESS_STEPS)
-    try:
-        yield words
-    finally:
-        raw.set_progress_handler(None, 0)

@@ -18,6 +18,7 @@ class ChildRead:
     where: str | None = None
     order_by: str | None = None
     children: tuple[ChildRead, ...] = ()
+    rowid: bool = False  #: read it too
 
 
 @dataclass(frozen=True, slots=True)

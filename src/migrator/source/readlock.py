@@ -7,23 +7,20 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
+from migrator.source.driver import open_file, time_limit
 from migrator.source.failure import DAMAGED, result_code, source_failure
 from migrator.source.storage import read_header
 
 _RETRY_S = 0.002
-
-
-def file_uri(path: str, query: str) -> str:
-    """A file: URI; `as_uri` escapes ?, #, % and everything beyond ASCII."""
-    return f"{Path(path).as_uri()}?{query}"
+#: Thousands of tables take a second.
+SCHEMA_LIMIT_S = 30.0
 
 
 @contextmanager
 def read_lock(real: str, known: str, wait_s: float) -> Iterator[bool]:
     """Nobody writes the file meanwhile, and its schema can be read. False: a hot journal waits to be played back."""
-    with closing(sqlite3.connect(file_uri(real, "mode=ro"), uri=True, timeout=0, isolation_level=None)) as connection:
+    with closing(open_file(real, "mode=ro")) as connection:
         try:
             _await_schema(connection, real, known, time.monotonic() + wait_s)
             is_held = True
@@ -55,11 +52,27 @@ def read_schema(connection: sqlite3.Connection, path: str, known: str) -> None:
     connection.text_factory = bytes
     connection.execute("BEGIN")
     try:
-        connection.execute("SELECT count(*), sum(length(sql)) FROM sqlite_master").fetchone()
+        with bounded(connection, known):
+            connection.execute("SELECT count(*), sum(length(sql)) FROM sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
-        _check_size(path, known)
-        raise error
+        # What a hot journal is about to restore tells nothing of the size.
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            _check_size(path, known)
+        raise
     _check_size(path, known)
+
+
+@contextmanager
+def bounded(connection: sqlite3.Connection, known: str) -> Iterator[None]:
+    """For whatever reads the schema first: in a few pages that point at each other it may have no end."""
+    with time_limit(connection, SCHEMA_LIMIT_S) as is_over:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if is_over():
+                detail = f"its schema is not read in {SCHEMA_LIMIT_S:g} s"
+                raise source_failure(DAMAGED, known, detail) from error
+            raise
 
 
 def _check_size(path: str, known: str) -> None:

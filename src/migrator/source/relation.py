@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,18 @@ def quote(name: str) -> str:
     '"a""b"'
     """
     return '"' + name.replace('"', '""') + '"'
+
+
+def balanced(terms: Sequence[str], operator: str) -> str:
+    """Terms joined by an operator, in brackets: SQLite refuses an expression that is nested deeper than 1000.
+
+    >>> balanced(["a", "b", "c"], "OR")
+    '(a OR (b OR c))'
+    """
+    if len(terms) == 1:
+        return terms[0]
+    half = len(terms) // 2
+    return f"({balanced(terms[:half], operator)} {operator} {balanced(terms[half:], operator)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +65,31 @@ def table_relation(table: Table) -> Relation:
     return Relation(
         name=table.name,
         kind=table.kind,
-        from_sql=quote(table.name),
+        from_sql=_from_sql(table),
         columns=tuple(c for c in table.columns if not c.hidden),
         key=key,
         rowid=table.rowid,
         key_walks=table.without_rowid,
     )
+
+
+def _from_sql(table: Table) -> str:
+    """Columns that SQLite cannot compare as declared are compared byte by byte; it takes the brackets apart again."""
+    name = quote(table.name)
+    if not any(column.unordered for column in table.columns):
+        return name
+    rowid = [f"{table.rowid} AS {quote(table.rowid)}"] if table.rowid and not table.column(table.rowid) else []
+    return f"(SELECT {', '.join([*rowid, *map(as_bytes, table.columns)])} FROM {name}) AS {name}"
+
+
+def as_bytes(column: Column) -> str:
+    """A column of a result, compared byte by byte where its own order is not known.
+
+    >>> as_bytes(Column("a")), as_bytes(Column("a", unordered=True))
+    ('"a"', '"a" COLLATE BINARY AS "a"')
+    """
+    name = quote(column.name)
+    return f"{name} COLLATE BINARY AS {name}" if column.unordered else name
 
 
 def as_subquery(query: str) -> str:

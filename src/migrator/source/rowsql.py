@@ -79,10 +79,9 @@ def parts_of(read: Read) -> tuple[list[str], list[str]]:
 
 def child_level(child: ChildRead, parent: Level, parent_alias: str) -> Level:
     relation = child.relation
-    walked = walked_by(relation)
     terms = _order_terms(child.order_by) if child.order_by else [(quote(c), "") for c in relation.key]
-    # Ties are broken by the identity; where a child has none, by everything that is read of it.
-    identity = [quote(c) for c in walked] or [_numbered(child.columns)] * bool(child.children)
+    # Ties are broken by what tells rows apart; where nothing does, by everything that is read of them.
+    identity = [quote(c) for c in walked_by(relation)] or [_numbered(child.columns)] * bool(child.children)
     ties = [] if identity else [(quote(c), "") for c in child.columns]
     expressions = {
         "i": identity,
@@ -96,7 +95,7 @@ def child_level(child: ChildRead, parent: Level, parent_alias: str) -> Level:
     return Level(
         sql=_subquery(relation, select, names, [f"({child.where})"] if child.where else []),
         parameters=(),
-        identity=tuple(f"i{n}" for n in range(len(identity))),
+        identity=tuple(f"i{n}" for n in range(identity_width(child))),
         outputs=tuple(f"c{n}" for n in range(len(child.columns))),
         names={column: f"c{n}" for n, column in enumerate(child.columns)},
         order=(
@@ -107,6 +106,11 @@ def child_level(child: ChildRead, parent: Level, parent_alias: str) -> Level:
             f"{{level}}.m{n} = {parent_alias}.{parent.names[column]}" for n, (_, column) in enumerate(child.match)
         ),
     )
+
+
+def identity_width(child: ChildRead) -> int:
+    """By how many values the child rows of a parent are told apart, where anybody asks; each value read costs time."""
+    return (len(walked_by(child.relation)) or 1) if child.children or child.rowid else 0
 
 
 def marks(values: tuple[SqliteValue, ...]) -> str:

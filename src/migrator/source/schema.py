@@ -29,6 +29,7 @@ class Column:
     default: str | None = None  #: SQL text
     generated: Literal["", "virtual", "stored"] = ""
     hidden: bool = False  #: a virtual table's hidden column
+    unordered: bool = False  #: its collation is the application's own: compared only by another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ _FOREIGN_KEYS = (
 )
 _INDEXES = 'SELECT name, "unique", origin, partial FROM pragma_index_list(CAST(? AS TEXT)) ORDER BY seq DESC'
 _INDEX_COLUMNS = "SELECT cid, name, coll FROM pragma_index_xinfo(CAST(? AS TEXT)) WHERE key ORDER BY seqno"
+_NO_COLLATION = "no such collation sequence: "
 _NOT_UTF8 = "a name in it is not UTF-8, so it cannot be read by name"
 
 
@@ -179,7 +181,7 @@ def _reflect_table(
         if kind in ("view", "virtual"):
             _try_reading(connection, name, "*")
         indexes = tuple(_indexes(connection, name, index_sql)) if kind in ("table", "shadow") else ()
-        keyed = replace(bare, indexes=indexes)
+        keyed = replace(bare, columns=tuple(_ordered(connection, bare)), indexes=indexes)
         keyed = replace(keyed, integer_primary_key=_rowid_alias(keyed), error=_key_error(connection, keyed))
         return replace(keyed, rowid=_rowid_name(connection, keyed), foreign_keys=tuple(_foreign_keys(connection, name)))
     except DBAPIError as error:
@@ -190,7 +192,8 @@ def _reflect_table(
 
 def _try_reading(connection: Connection, name: str, columns: str) -> None:
     quoted = connection.dialect.identifier_preparer.quote_identifier(name)
-    connection.exec_driver_sql(f"SELECT src.{columns} FROM {quoted} AS src LIMIT 0").close()
+    # Compiled only: with LIMIT 0 SQLite would still work out what a view joins, which may have no end.
+    connection.exec_driver_sql(f"EXPLAIN SELECT src.{columns} FROM {quoted} AS src").close()
 
 
 def _text(value: Any) -> str:
@@ -240,6 +243,24 @@ def _rowid_alias(table: Table) -> str | None:
     column = table.column(table.primary_key[0])
     has_index = any(index.origin == "pk" for index in table.indexes)
     return column.name if column and column.declared_type.upper() == "INTEGER" and not has_index else None
+
+
+def _ordered(connection: Connection, table: Table) -> Iterator[Column]:
+    """The columns, those marked whose collation is not known here."""
+    all_known = table.kind != "table" or _is_ordered(connection, table, table.columns)
+    for column in table.columns:
+        yield column if all_known or _is_ordered(connection, table, [column]) else replace(column, unordered=True)
+
+
+def _is_ordered(connection: Connection, table: Table, columns: Sequence[Column]) -> bool:
+    """A subquery asks for the collations of what it gives; PRAGMAs tell only those of indexes."""
+    quoted = connection.dialect.identifier_preparer.quote_identifier
+    inner = f"SELECT {', '.join(quoted(column.name) for column in columns)} FROM {quoted(table.name)}"
+    try:
+        connection.exec_driver_sql(f"EXPLAIN SELECT * FROM ({inner})").close()
+    except DBAPIError as error:
+        return not message_of(error).startswith(_NO_COLLATION)
+    return True
 
 
 def _key_error(connection: Connection, table: Table) -> str | None:

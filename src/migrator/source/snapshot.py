@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from migrator.errors import SourceError
+from migrator.source.driver import open_file
 from migrator.source.failure import (
     NOT_SQLITE,
     UNREADABLE,
@@ -33,7 +34,7 @@ from migrator.source.failure import (
     to_source_error,
 )
 from migrator.source.private_copy import NO_ROOM, copy_locked, copy_settled, recover
-from migrator.source.readlock import file_uri, read_lock
+from migrator.source.readlock import read_lock
 from migrator.source.storage import neighbours, read_header, read_state, sync_file
 from migrator.source.text import decode_text
 
@@ -107,7 +108,8 @@ def _existing_file(known: str) -> str:
             raise source_failure(NO_FILE, known)
         if info.st_size == 0:
             raise source_failure(EMPTY, known)
-        if not read_header(known).is_sqlite:
+        # A hot journal may hold the first page.
+        if not read_header(known).is_sqlite and not os.path.exists(os.path.realpath(known) + "-journal"):
             raise source_failure(NOT_SQLITE, known)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise source_failure(MISSING, known) from error
@@ -176,15 +178,14 @@ def connect_for_check(connection: Connection, *, wait_s: float = 30) -> Iterator
 
 @contextmanager
 def _connection(read_path: str, known: str, mode: str, wait_s: float) -> Iterator[Connection]:
-    def open_file() -> sqlite3.Connection:
-        uri = file_uri(read_path, mode)
-        raw = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None, check_same_thread=False)
+    def opened() -> sqlite3.Connection:
+        raw = open_file(read_path, mode, wait_s=wait_s)
         raw.text_factory = decode_text
         raw.execute("PRAGMA query_only=1")
         raw.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         return raw
 
-    engine = create_engine("sqlite://", creator=open_file, poolclass=NullPool)
+    engine = create_engine("sqlite://", creator=opened, poolclass=NullPool)
     try:
         try:
             connection = engine.connect()

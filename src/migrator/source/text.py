@@ -8,7 +8,15 @@ from __future__ import annotations
 
 
 class InvalidText(bytes):
-    """The bytes of a TEXT value that are not UTF-8. Test for it before `bytes`, which is a BLOB."""
+    """The bytes of a TEXT value that are not UTF-8. Test for it before `bytes`, which is a BLOB.
+
+    As in SQLite it equals no BLOB: keys of both kinds may stand side by side.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, InvalidText) and bytes.__eq__(self, other)
+
+    __hash__ = bytes.__hash__
 
 
 #: What a SQLite value is in Python: NULL, INTEGER, REAL, TEXT, BLOB, or TEXT that is not UTF-8.

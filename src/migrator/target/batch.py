@@ -7,10 +7,10 @@ A key that comes again has to wait until the earlier item is settled, so that of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from migrator.limits import BATCH_ITEMS
-from migrator.mapping.encoded import EncodedItem
+from migrator.mapping.encoded import EncodedItems
 from migrator.target.wire import Batch
 
 #: Dealt out, the items of a batch are 400 apart. It is also what a segment sends at its end with nothing beside it.
@@ -25,24 +25,26 @@ class Window:
     def __init__(self, batch_size: int = BATCH_ITEMS, items_max: int = WINDOW_ITEMS) -> None:
         self.items_max = items_max
         self._batch_size = min(batch_size, BATCH_ITEMS)
-        self._items: list[EncodedItem] = []
+        self._parts: list[EncodedItems] = []
+        self._count = 0
         self._bytes = 0
 
-    def offer(self, items: Sequence[EncodedItem]) -> bool:
+    def offer(self, items: EncodedItems) -> bool:
         """Take all of the items, or none where they do not fit. One alone always fits."""
-        count = len(self._items) + len(items)
-        wire_bytes = self._bytes + sum([len(item.wire) for item in items])
+        count = self._count + len(items)
+        wire_bytes = self._bytes + sum(map(len, items.wires))
         if count > 1 and (wire_bytes > WINDOW_BYTES or count > self.items_max):
             return False
-        self._items.extend(items)
-        self._bytes = wire_bytes
+        self._parts.append(items)
+        self._count, self._bytes = count, wire_bytes
         return True
 
     def __len__(self) -> int:
-        return len(self._items)
+        return self._count
 
     def deal(self) -> Iterator[Batch]:
         """Everything collected, in batches."""
-        items, self._items, self._bytes = self._items, [], 0
+        parts, self._parts, self._count, self._bytes = self._parts, [], 0, 0
+        items = EncodedItems.joined(parts)
         stride = -(-len(items) // self._batch_size)
         return (Batch.of(items[start::stride]) for start in range(stride))

@@ -176,9 +176,7 @@ class Delivery:
             self._take_error(current, reply.error)
 
     def _take_result(self, current: _Try, result: BatchResult, latency_ms: float) -> None:
-        self._tally.answer(latency_ms, result.write_units, len(result.unprocessed))
-        self._tally.written(result.written)
-        self._tally.skipped(result.skipped)
+        self._tally.answer(result, latency_ms)
         if result.refused is not None:
             self._fail(current.batch, "item_exists", result.refused)
         current.batch = result.unprocessed

@@ -12,7 +12,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,6 @@ from migrator.target import embedded_files as files
 
 DEFAULT_PORT: Final = 8000
 LOCAL_REGION: Final = "us-east-1"
-LOCAL_CREDENTIALS: Final[Mapping[str, str]] = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
 #: Top-level packages of the extra `local`.
 NEEDED_PACKAGES: Final = ("moto", "py_partiql_parser", "flask", "flask_cors", "werkzeug")
 #: How long a command waits to learn whether it was the server's last user.

@@ -58,6 +58,7 @@ _DENIED = Fault(
 _MISSING = Fault(
     Verdict.FINAL, "table_missing", "create it: migrator table create PLAN; or check target: region and profile", False
 )
+_NO_BUCKET = Fault(Verdict.FINAL, "bucket_missing", "name a bucket that is there, or make this one", False)
 _EXPIRED = Fault(Verdict.FINAL, "credentials_expired", "log in again, then run the same command again", True)
 _CREDENTIALS = Fault(
     Verdict.FINAL, "credentials_missing", "set AWS_PROFILE or target: profile, or log in (aws sso login)", False
@@ -85,6 +86,7 @@ FAULTS: Mapping[str, Fault] = {
     "ThrottledException": _THROTTLED,
     "ThrottlingException": _THROTTLED,
     "TooManyRequestsException": _THROTTLED,
+    "InternalError": _UNSTEADY,
     "InternalFailure": _UNSTEADY,
     "InternalServerError": _UNSTEADY,
     "InternalServerErrorException": _UNSTEADY,
@@ -115,6 +117,7 @@ FAULTS: Mapping[str, Fault] = {
     "OptInRequired": _DENIED,
     "ResourceNotFoundException": _MISSING,
     "TableNotFoundException": _MISSING,
+    "NoSuchBucket": _NO_BUCKET,
     "ExpiredToken": _EXPIRED,
     "ExpiredTokenException": _EXPIRED,
     "RequestExpired": _EXPIRED,

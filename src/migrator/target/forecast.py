@@ -21,6 +21,12 @@ NEW_TABLE_WRITE_RATE = 4_000.0
 # An import is charged by the DynamoDB JSON it reads, uncompressed: of our tests' files 1.5 to 1.9 times the items.
 IMPORT_EXPANSION = 1.8
 
+_WAYS = {
+    "s3_import": "S3 import (run --via s3://…), which saves {} against writing",
+    "on_demand": "writing on demand, which saves {} against S3 import",
+    "provisioned": "writing provisioned, which saves {} against S3 import",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class TableVolume:
@@ -33,6 +39,18 @@ class TableVolume:
     index_bytes: int = 0
     write_rate: float = NEW_TABLE_WRITE_RATE  #: units a second
     table_class: str | None = None
+    importable: bool = True  #: an import cannot make local indexes
+
+    @classmethod
+    def together(cls, parts: Sequence[TableVolume]) -> TableVolume:
+        """What the parts of one table come to; how fast it takes them is the table's own."""
+        return cls(
+            items=sum(part.items for part in parts),
+            bytes=sum(part.bytes for part in parts),
+            write_units=sum(part.write_units for part in parts),
+            index_entries=sum(part.index_entries for part in parts),
+            index_bytes=sum(part.index_bytes for part in parts),
+        )
 
     @property
     def duration_s(self) -> float:
@@ -81,7 +99,27 @@ class Forecast:
                 "s3_import": _cents(self.s3_import),
                 "storage_month": _cents(self.storage_month),
             },
+            "cheapest": self.cheapest and {"way": self.cheapest[0], "saves": _cents(self.cheapest[1])},
         }
+
+    @property
+    def cheapest(self) -> tuple[str, float] | None:
+        """The way in that costs least, and what it saves: an import against the cheaper mode of writing, or that mode
+        against an import. None where no two ways can be compared.
+        """
+        modes = {"on_demand": self.on_demand, "provisioned": self.provisioned}
+        writing = min(((cost, mode) for mode, cost in modes.items() if cost is not None), default=None)
+        if writing is None or self.s3_import is None or writing[0] == self.s3_import:
+            return None
+        saved = writing[0] - self.s3_import
+        return ("s3_import", saved) if saved > 0 else (writing[1], -saved)
+
+    @property
+    def cheapest_words(self) -> str | None:
+        if self.cheapest is None:
+            return None
+        way, saved = self.cheapest
+        return _WAYS[way].format(self.money(saved))
 
     def lines(self) -> Iterator[str]:
         """For a person."""
@@ -93,6 +131,8 @@ class Forecast:
         yield f"  writing on demand {self.money(self.on_demand)}, provisioned {self.money(self.provisioned)}" + (
             f", by S3 import {self.money(self.s3_import)}"
         )
+        if self.cheapest_words:
+            yield f"  cheapest: {self.cheapest_words}"
         yield f"  storage {self.money(self.storage_month)} a month"
 
     def prices_words(self) -> str:
@@ -167,7 +207,7 @@ def _provisioned(table: TableVolume, prices: RegionPrices) -> float | None:
 def _s3_import(table: TableVolume, prices: RegionPrices) -> float | None:
     """An import takes no write units, and fills the indexes for nothing."""
     price = prices.s3_import_gb
-    return None if price is None else table.bytes * IMPORT_EXPANSION / GB * price
+    return None if price is None or not table.importable else table.bytes * IMPORT_EXPANSION / GB * price
 
 
 def _storage_month(table: TableVolume, prices: RegionPrices) -> float | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from migrator.errors import TargetError
 from migrator.target.backoff import BRIEF, ask
-from migrator.target.session import TargetSettings, client_config, open_session
-from migrator.target.tablefound import endpoint_of, is_service
+from migrator.target.session import TargetSettings, create_service_client
+from migrator.target.tablefound import stand_together
 
 #: A key's id, ARN or alias -> its ARN. Raises TargetError where KMS does not tell.
 FindKey = Callable[[str], str]
@@ -27,9 +27,8 @@ def key_finder(settings: TargetSettings, client: Any) -> FindKey:
 
     @cache
     def find(key: str) -> str:
-        kms = open_session(settings).create_client("kms", config=client_config(settings))
-        # An engine of one's own knows nothing of the keys at AWS, and AWS nothing of its.
-        if is_service(endpoint_of(kms)) != is_service(endpoint_of(client)):
+        kms = create_service_client(settings, "kms")
+        if not stand_together(kms, client):
             return no_kms(key)
         answer = ask(lambda: kms.describe_key(KeyId=key), f"look up {key} in KMS", policy=BRIEF)
         return str(answer["KeyMetadata"]["Arn"])

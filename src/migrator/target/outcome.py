@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from migrator.errors import StoppedError
 from migrator.mapping.model import Attributes
 from migrator.target.timeline import Step, Timeline
-from migrator.target.wire import Batch
+from migrator.target.wire import Batch, BatchResult
 
 #: Latencies kept for the quantiles of a report.
 LATENCIES_KEPT = 4_096
@@ -67,27 +67,21 @@ class Tally:
         self.result.requests_sent += 1
         self.result.retried += again
 
-    def answer(self, latency_ms: float, write_units: float, unprocessed: int) -> None:
-        self.result.write_units += write_units
-        self.result.unprocessed_items += unprocessed
-        self._note(Step(write_units=write_units, throttled=int(unprocessed > 0)))
+    def answer(self, answered: BatchResult, latency_ms: float) -> None:
+        result, written = self.result, answered.written
+        result.write_units += answered.write_units
+        result.unprocessed_items += len(answered.unprocessed)
+        result.written += len(written)
+        result.bytes += written.size_bytes
+        result.skipped += len(answered.skipped)
+        if len(written) or len(answered.skipped):
+            self.last_progress = self._clock()
+        self._note(Step(len(written), answered.write_units, int(len(answered.unprocessed) > 0)))
         self._sample(latency_ms)
 
     def throttled(self) -> None:
         self.result.throttled += 1
         self._note(Step(throttled=1))
-
-    def written(self, batch: Batch) -> None:
-        if batch.items:
-            self.result.written += len(batch)
-            self.result.bytes += batch.size_bytes
-            self.last_progress = self._clock()
-            self._note(Step(items=len(batch)))
-
-    def skipped(self, batch: Batch) -> None:
-        if batch.items:
-            self.result.skipped += len(batch)
-            self.last_progress = self._clock()
 
     def failed(self, item: FailedItem) -> None:
         self.result.failed.append(item)

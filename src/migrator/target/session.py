@@ -20,7 +20,15 @@ from migrator import __version__
 from migrator.errors import TargetError
 from migrator.target.faults import CLIENT_ERRORS, to_target_error
 
-__all__ = ["TargetSettings", "create_client", "open_region", "open_session", "resolve_region", "to_target_error"]
+__all__ = [
+    "TargetSettings",
+    "create_client",
+    "create_service_client",
+    "open_region",
+    "open_session",
+    "resolve_region",
+    "to_target_error",
+]
 
 # botocore overlooks the first. "The usual AWS settings": AWS_REGION is what the other SDKs and Lambda read.
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -95,6 +103,11 @@ def create_client(settings: TargetSettings, environment: Mapping[str, str] = os.
     """A DynamoDB client that tries each request once: retrying is `target.backoff`'s."""
     session = open_session(settings, environment)
     return session.create_client("dynamodb", endpoint_url=settings.endpoint_url, config=client_config(settings))
+
+
+def create_service_client(settings: TargetSettings, service: str) -> Any:
+    """A client of a service that stands beside the target's DynamoDB, where the AWS settings say."""
+    return open_session(settings).create_client(service, config=client_config(settings))
 
 
 def client_config(settings: TargetSettings) -> Config:

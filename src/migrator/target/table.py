@@ -7,7 +7,7 @@ keys, billing, encryption and table class of a table that exists are its owner's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore import xform_name
@@ -26,13 +26,21 @@ from migrator.target.tablecheck import (
     mismatch_error,
 )
 from migrator.target.tablefound import LACKING, ask_optional, describe, found_settings
-from migrator.target.tablerequests import Change, changes, create_request, new_index, setting_requests
+from migrator.target.tablerequests import (
+    Change,
+    changes,
+    create_request,
+    imported_changes,
+    new_index,
+    setting_requests,
+)
 from migrator.target.tablewords import expected_settings
 
 __all__ = [
     "Difference",
     "Inspection",
     "compare",
+    "complete_imported",
     "create_request",
     "create_table",
     "describe",
@@ -82,6 +90,15 @@ def create_table(client: Any, definition: TableDefinition, *, timing: Timing = R
     settings = _apply_missing(client, definition, description.get("TableArn"), found, timing)
     doubtful = {path: value for path, value in found.items() if path.split(".")[0] not in settings}
     return Made(created, (*indexes, *settings), tuple(lacking(definition, doubtful)))
+
+
+def complete_imported(client: Any, definition: TableDefinition, *, timing: Timing = REAL_TIME) -> Made:
+    """Give a table that an import has just made what an import cannot give it."""
+    made = create_table(client, definition, timing=timing)
+    differing = {difference.path for difference in compare(client, definition, timing=timing)}
+    changes = [change for change in imported_changes(definition) if change.path in differing]
+    applied = [change.path for change in changes if _make(client, definition.name, change, timing)]
+    return replace(made, applied=(*made.applied, *applied))
 
 
 def wait_until_active(

@@ -66,6 +66,11 @@ def is_service(endpoint: str) -> bool:
     return (urlsplit(endpoint).hostname or "").endswith(_AWS_DOMAINS)
 
 
+def stand_together(one: Any, other: Any) -> bool:
+    """Whether two services' clients ask one side: an engine of one's own knows nothing of AWS, nor AWS of it."""
+    return is_service(endpoint_of(one)) == is_service(endpoint_of(other))
+
+
 def endpoint_of(client: Any) -> str:
     return str(getattr(getattr(client, "meta", None), "endpoint_url", ""))
 

@@ -30,11 +30,7 @@ def create_request(definition: TableDefinition) -> Request:
     optional = {
         "GlobalSecondaryIndexes": [_global_index(index, definition) for index in definition.global_indexes],
         "LocalSecondaryIndexes": [_index(index) for index in definition.local_indexes],
-        "WarmThroughput": definition.warm_throughput
-        and {
-            "ReadUnitsPerSecond": definition.warm_throughput.read,
-            "WriteUnitsPerSecond": definition.warm_throughput.write,
-        },
+        "WarmThroughput": definition.warm_throughput and _warm(definition.warm_throughput),
         "SSESpecification": _encryption(definition.encryption),
         "StreamSpecification": definition.stream and _stream(definition.stream),
         "TableClass": definition.table_class,
@@ -52,6 +48,34 @@ def setting_requests(definition: TableDefinition) -> dict[str, Request]:
     ['UpdateTimeToLive']
     """
     return {change.operation: change.parameters for change in _changes(definition, _OWN_OPERATIONS)}
+
+
+#: "TableCreationParameters" — API reference: what ImportTable can make of a table. Local indexes are not among it.
+_IMPORTED = (
+    "TableName",
+    "AttributeDefinitions",
+    "KeySchema",
+    "BillingMode",
+    "ProvisionedThroughput",
+    "SSESpecification",
+    "GlobalSecondaryIndexes",
+)
+
+
+def import_request(definition: TableDefinition, bucket: str, prefix: str, token: str) -> Request:
+    """The parameters of ImportTable, for files of compressed DynamoDB JSON; what it has none for
+    is in `changes` and `imported_changes`.
+
+    Asked again with the same `token` it begins no second import.
+    """
+    created = create_request(definition)
+    return {
+        "ClientToken": token,
+        "S3BucketSource": {"S3Bucket": bucket, "S3KeyPrefix": prefix},
+        "InputFormat": "DYNAMODB_JSON",
+        "InputCompressionType": "GZIP",
+        "TableCreationParameters": {name: created[name] for name in _IMPORTED if name in created},
+    }
 
 
 # ---- for a table that is there
@@ -76,6 +100,11 @@ def changes(definition: TableDefinition, arn: str | None) -> list[Change]:
     ]
 
 
+def imported_changes(definition: TableDefinition) -> list[Change]:
+    """What ImportTable has no parameter for and CreateTable has: of a table that is in use it would be its owner's."""
+    return list(_changes(definition, _IMPORTED_UPDATES))
+
+
 #: (path, which is also a field of TableDefinition; operation; from that field, the parameters beside the table's name)
 _Setting = tuple[str, str, Callable[[Any], Request]]
 
@@ -97,6 +126,11 @@ _OWN_OPERATIONS: tuple[_Setting, ...] = (
 _TABLE_UPDATES: tuple[_Setting, ...] = (
     ("deletion_protection", "UpdateTable", lambda _: {"DeletionProtectionEnabled": True}),
     ("stream", "UpdateTable", lambda view: {"StreamSpecification": _stream(view)}),
+)
+
+_IMPORTED_UPDATES: tuple[_Setting, ...] = (
+    ("table_class", "UpdateTable", lambda table_class: {"TableClass": table_class}),
+    ("warm_throughput", "UpdateTable", lambda units: {"WarmThroughput": _warm(units)}),
 )
 
 
@@ -138,6 +172,10 @@ def _attribute_definitions(definition: TableDefinition) -> list[dict[str, str]]:
 def _key_schema(keyed: TableDefinition | IndexDefinition) -> list[dict[str, str]]:
     kinds = zip(keyed.key_attributes, ("HASH", "RANGE"), strict=False)
     return [{"AttributeName": key.name, "KeyType": kind} for key, kind in kinds]
+
+
+def _warm(units: Capacity) -> Request:
+    return {"ReadUnitsPerSecond": units.read, "WriteUnitsPerSecond": units.write}
 
 
 def _throughput(capacity: Capacity) -> Request:

@@ -41,12 +41,24 @@ class Written:
 
 
 class Undo:
-    """Takes back items of one table. Several threads may use it at once."""
+    """Takes back items of one table. Several threads may use it at once.
 
-    def __init__(self, client: Any, table: TableDefinition, asking: Callable[..., Any], now_s: float) -> None:
+    `reading` and `writing` ask as `backoff.ask` does, each in its own way.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        table: TableDefinition,
+        *,
+        reading: Callable[..., Any],
+        writing: Callable[..., Any],
+        now_s: float,
+    ) -> None:
         self._client = client
         self._table = table
-        self._ask = asking  #: `backoff.ask`, with a policy of its own
+        self._ask_to_read = reading
+        self._ask_to_write = writing
         self._now_s = now_s
 
     def take_back(self, written: Written, found: Attributes | None) -> Fate:
@@ -98,14 +110,14 @@ class Undo:
             if item is None
             else partial(self._client.put_item, Item=item, **request)
         )
-        answer: dict[str, Any] | None = self._ask(
+        answer: dict[str, Any] | None = self._ask_to_write(
             call, f'take items of table "{self._table.name}" back', accept={"ConditionalCheckFailedException"}
         )
         return answer
 
     def _read(self, written: Written) -> Attributes | None:
         read = partial(self._client.get_item, TableName=self._table.name, Key=self._key(written), ConsistentRead=True)
-        found: Attributes | None = self._ask(read, f'read table "{self._table.name}"').get("Item")
+        found: Attributes | None = self._ask_to_read(read, f'read table "{self._table.name}"').get("Item")
         return found
 
     def _key(self, written: Written) -> Attributes:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from migrator.mapping.encoded import EncodedItem, from_wire, identity, identity_of
+from migrator.mapping.encoded import EncodedItem, EncodedItems, from_wire, identity, identity_of
 from migrator.mapping.model import TableDefinition
 
 _BETWEEN_ITEMS = b'}},{"PutRequest":{"Item":'
+_CLOSING = b'}}]},"ReturnConsumedCapacity":"INDEXES"}'
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Items that go in one request, and what they are together. Each item is looked at once."""
+    """Items that go in one request, and what they are together."""
 
-    items: tuple[EncodedItem, ...]
-    wires: tuple[bytes, ...]
-    identities: tuple[Hashable, ...]
+    items: EncodedItems
     wire_bytes: int
     size_bytes: int
     write_units: int  #: what they cost to write, as far as can be known before
@@ -28,11 +28,11 @@ class Batch:
     def of(cls, items: Sequence[EncodedItem]) -> Batch:
         """
         >>> batch = Batch.of([EncodedItem(b"{}", "a", 3, 1), EncodedItem(b"{}", "b", 4, 2)])
-        >>> batch.identities, batch.wire_bytes, batch.size_bytes, batch.write_units
-        (('a', 'b'), 4, 7, 3)
+        >>> batch.wire_bytes, batch.size_bytes, batch.write_units
+        (4, 7, 3)
         """
-        wires, identities, sizes, units = zip(*items, strict=True) if items else ((), (), (), ())
-        return cls(tuple(items), wires, identities, sum(map(len, wires)), sum(sizes), sum(units))
+        columns = EncodedItems.of(items)
+        return cls(columns, sum(map(len, columns.wires)), sum(columns.sizes), sum(columns.units))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -61,10 +61,16 @@ def batch_body(table: TableDefinition, batch: Batch) -> bytes:
     >>> batch_body(orders, Batch.of([EncodedItem(b'{"PK":{"S":"a"}}', "a", 3, 1)])).decode()
     '{"RequestItems":{"orders":[{"PutRequest":{"Item":{"PK":{"S":"a"}}}}]},"ReturnConsumedCapacity":"INDEXES"}'
     """
-    return b'{"RequestItems":{%b:[{"PutRequest":{"Item":%b}}]},"ReturnConsumedCapacity":"INDEXES"}' % (
-        json.dumps(table.name).encode(),
-        _BETWEEN_ITEMS.join(batch.wires),
-    )
+    first, *others = batch.items.wires
+    # What stands around them is put to the first and the last, so that the body is copied once.
+    pieces = [_opening(table.name) + first, *others]
+    pieces[-1] += _CLOSING
+    return _BETWEEN_ITEMS.join(pieces)
+
+
+@lru_cache(maxsize=16)
+def _opening(table_name: str) -> bytes:
+    return b'{"RequestItems":{%b:[{"PutRequest":{"Item":' % json.dumps(table_name).encode()
 
 
 def read_batch(document: Mapping[str, Any], batch: Batch, table: TableDefinition) -> BatchResult:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 
 from migrator.limits import BATCH_ITEMS
-from migrator.mapping.encoded import EncodedItem
+from migrator.mapping.encoded import EncodedItem, EncodedItems
 from migrator.mapping.model import TableDefinition
 from migrator.target.backoff import WRITING, RetryPolicy, never
 from migrator.target.batch import WINDOW_ITEMS, Window
@@ -38,6 +38,8 @@ class Writer:
     so none has to wait for another. `window_s`: how long a window may take to be sent; without it, it is as large as
     spreads best.
     """
+
+    is_full = False  #: it blocks instead
 
     def __init__(
         self,
@@ -83,26 +85,27 @@ class Writer:
 
     def put(self, items: Sequence[EncodedItem]) -> None:
         """Take items; blocks while the window has no room."""
-        if not (self._are_new(items) and self._take(items)):
-            for item in items:
+        columns = EncodedItems.of(items)
+        if not (self._are_new(columns) and self._take(columns)):
+            for item in columns:
                 self._put_one(item)
         self._turn(0)
 
-    def _are_new(self, items: Sequence[EncodedItem]) -> bool:
+    def _are_new(self, items: EncodedItems) -> bool:
         """Whether none of them has the key of another, or of one that is not settled."""
         if self._distinct:
             return True
-        identities = {item.identity for item in items}
+        identities = set(items.identities)
         return len(identities) == len(items) and self._identities.isdisjoint(identities)
 
-    def _take(self, items: Sequence[EncodedItem]) -> bool:
+    def _take(self, items: EncodedItems) -> bool:
         """Into the window, which is dealt where it is too full; False where an empty one would be."""
         if not self._window.offer(items):
             self._deal()
             if not self._window.offer(items):
                 return False
         if not self._distinct:
-            self._identities.update([item.identity for item in items])
+            self._identities.update(items.identities)
         return True
 
     def _put_one(self, item: EncodedItem) -> None:
@@ -111,7 +114,7 @@ class Writer:
             self._deal()
             while item.identity in self._identities:
                 self._turn(_A_WHILE_S)
-        self._take((item,))
+        self._take(EncodedItems.of([item]))
 
     def close(self) -> WriteResult:
         """Send what is left, wait for every answer, and give the counts. Nothing is raised for the target's errors."""
@@ -168,4 +171,4 @@ class Writer:
 
     def _forget(self, batch: Batch) -> None:
         if not self._distinct:
-            self._identities.difference_update(batch.identities)
+            self._identities.difference_update(batch.items.identities)

@@ -362,3 +362,36 @@ def test_a_table_of_its_own_has_its_own_columns_for_keys(design):
     # '' is no key of an index, so what may be empty is written with a word in front
     assert [(i.name, i.partition_key.name) for i in table.indexes] == [("by_u", "u"), ("by_e", "by_e_PK")]
     assert key(found, "t") == {"id": "{id}", "u": "{u}", "by_e_PK": "E#{e}"}
+
+
+# ---- what SQLite cannot do
+
+
+def wide(columns: int) -> str:
+    return ", ".join(f"c{n}" for n in range(columns))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        f"t (id INTEGER PRIMARY KEY, {wide(1999)})",
+        f"t (k PRIMARY KEY, {wide(1999)}) WITHOUT ROWID",
+        f"t ({wide(1999)})",
+    ],
+    ids=["rowid alias", "without rowid", "rowid"],
+)
+def test_a_table_as_wide_as_sqlite_allows_is_read(design, table):
+    found = design(f"CREATE TABLE {table}", "INSERT INTO t (c0) VALUES ('x')" if "k P" not in table else "SELECT 1")
+    assert entity(found, "t").rows == ("k P" not in table)
+
+
+def test_a_table_whose_rowid_is_one_column_too_many_is_left_out_by_name(design):
+    found = design(f"CREATE TABLE t ({wide(2000)})", "CREATE TABLE u (a)")
+    assert [(left.name, left.reason) for left in found.left_out] == [
+        ("t", "it cannot be read: too many columns in result set")
+    ]
+
+
+def test_heavy_rows_of_a_wide_table_are_rendered(design):
+    found = design(f"CREATE TABLE t ({wide(1999)})", f"INSERT INTO t VALUES ({', '.join(['zeroblob(210)'] * 1999)})")
+    assert entity(found, "t").rejects == (("item_too_large", 1),)

@@ -6,7 +6,7 @@ import pytest
 
 from migrator.errors import RowRejected
 from migrator.mapping.canonical import item_size
-from migrator.mapping.encoded import encode_item, identity
+from migrator.mapping.encoded import EncodedItems, encode_item
 from migrator.mapping.model import IndexDefinition, Item, KeyAttribute, TableDefinition
 
 TABLE = TableDefinition("t", KeyAttribute("PK"), KeyAttribute("SK", "N"))
@@ -34,11 +34,14 @@ def test_numbers_are_one_key_where_their_value_is_one(one, other):
     assert encoded({**KEY, "SK": {"N": one}}).identity == encoded({**KEY, "SK": {"N": other}}).identity
 
 
-def test_items_of_one_partition_are_known_by_it():
-    assert encoded(KEY).partition == encoded({**KEY, "SK": {"N": "2"}}).partition == "p"
-    assert encoded(KEY, TableDefinition("t", KeyAttribute("SK", "N"))).partition == identity(
-        KEY, TableDefinition("t", KeyAttribute("SK", "N"))
-    )
+def test_items_as_columns_are_the_items():
+    items = [encoded({**KEY, "SK": {"N": str(number)}}) for number in range(5)]
+    columns = EncodedItems.joined([EncodedItems.of(items[:2]), EncodedItems.of(items[2:])])
+    assert (list(columns), columns[3], list(columns[::2])) == (items, items[3], items[::2])
+
+
+def test_no_items_are_empty_columns():
+    assert list(EncodedItems.of([])) == []
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from migrator.run import engine, opened
+from migrator.run import engine, opened, ways
 from migrator.run.engine import run_plan
 from migrator.run.report import RunReport
 from migrator.run.verify import verify_plan
-from shop import Shop, open_shop
+from shop import Shop
 
 PEOPLE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, name TEXT, team TEXT);
@@ -21,12 +21,6 @@ PEOPLE = """
 """
 BY_TEAM = 'Person: {source: people, key: {PK: "{team}"}, attributes: {name: name}, columns: none}'
 BY_CODE = 'Person: {source: people, key: {PK: "P#{code}"}, attributes: {name: name}, columns: none}'
-
-
-@pytest.fixture
-def shop(tmp_path: Path, moto_url: str) -> Iterator[Shop]:
-    with open_shop(tmp_path, moto_url) as shop:
-        yield shop
 
 
 def counts(report: RunReport, *names: str) -> dict[str, tuple[int, ...]]:
@@ -218,14 +212,14 @@ def test_a_moment_means_the_same_when_the_table_is_verified_later(shop: Shop, mo
 
 
 def change_the_source_before_writing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare: Callable[..., None] = engine.prepare_tables
+    prepare: Callable[..., None] = ways.prepare_tables
 
     def meanwhile(*args: Any, **more: Any) -> None:
         (shop.folder / "shop.sqlite").chmod(0o644)
         shop.source("UPDATE people SET name = 'changed'")
         prepare(*args, **more)
 
-    monkeypatch.setattr(engine, "prepare_tables", meanwhile)
+    monkeypatch.setattr(ways, "prepare_tables", meanwhile)
 
 
 def test_a_run_does_not_see_what_is_written_meanwhile(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

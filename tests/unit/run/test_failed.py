@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,15 @@ import pytest
 from migrator.run import opened
 from migrator.run.engine import run_plan
 from migrator.target.table import create_table
-from shop import Shop, open_shop
+from shop import Shop
 
 #: By rowid 'c' comes first; by the source key, which decides, 'a' and 'b' do.
-PEOPLE = """
+SOURCE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, team TEXT);
     INSERT INTO people VALUES ('c', 'red'), ('d', NULL), ('b', 'red'), ('a', 'blue');
 """
 BY_TEAM = '{key: {PK: "{team}"}, attributes: {code: code}}'
 BY_CODE = '{key: {PK: "{code}"}, attributes: {}}'
-
-
-@pytest.fixture
-def shop(tmp_path: Path, moto_url: str) -> Iterator[Shop]:
-    with open_shop(tmp_path, moto_url, PEOPLE) as shop:
-        yield shop
 
 
 def failed(shop: Shop, entity: str, *taken: str) -> list[tuple[Any, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from migrator.run.report import Retried, RunReport
 from migrator.run.rollback import roll_back
 from migrator.run.verify import verify_plan
 from migrator.target.table import create_table
-from shop import Shop, open_shop
+from shop import Shop
 
 #: c2 and c7 have no name, c4 has one that is no text.
 SOURCE = """
@@ -35,19 +35,6 @@ BY_TEAM = 'Person: {source: people, key: {PK: "{team}"}, attributes: {code: code
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opened, "SEGMENT_ROWS", 3)
-
-
-@pytest.fixture
-def door(moto_url: str) -> Iterator[Door]:
-    with Door(moto_url) as door:
-        yield door
-
-
-@pytest.fixture
-def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    with open_shop(tmp_path, door.url, SOURCE) as shop:
-        yield shop
-        door.faults.clear()
 
 
 def totals(report: RunReport) -> tuple[float, ...]:
@@ -408,6 +395,17 @@ def test_a_table_that_was_made_anew_is_not_given_the_leftovers_alone(shop: Shop)
     assert retry.error is not None
     assert retry.error.code == "table_changed"
     assert shop.items() == {}
+
+
+def test_a_table_that_the_run_did_not_write_to_is_not_given_the_leftovers(shop: Shop) -> None:
+    run_plan(shop.plan(BY_NAME))
+    first, shop.table = shop.table, f"{shop.table}-2"
+    plan = shop.plan(BY_NAME)
+    create_table(shop.client, plan.mappings[0].table)
+    retry = retry_plan(plan)
+    assert retry.error is not None
+    assert (retry.error.code, shop.items()) == ("table_changed", {})
+    shop.client.delete_table(TableName=first)
 
 
 def test_the_run_is_kept_however_often_it_is_retried(shop: Shop) -> None:

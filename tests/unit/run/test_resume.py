@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -22,8 +22,8 @@ from migrator.run import fingerprint, opened, writing
 from migrator.run.checkpoint import Checkpoint
 from migrator.run.engine import run_plan
 from migrator.run.report import RunReport
-from migrator.source import rows
-from shop import Shop, open_shop
+from migrator.source import fetch
+from shop import Shop
 
 ROWS = 40
 SOURCE = f"""
@@ -40,19 +40,6 @@ Break = Callable[[Shop], dict[str, Any]]
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opened, "SEGMENT_ROWS", 10)
-
-
-@pytest.fixture
-def door(moto_url: str) -> Iterator[Door]:
-    with Door(moto_url) as door:
-        yield door
-
-
-@pytest.fixture
-def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    with open_shop(tmp_path, door.url, SOURCE) as shop:
-        yield shop
-        door.faults.clear()
 
 
 def stopped_run(shop: Shop, door: Door, plan: Any, *, after: int = 2, **more: Any) -> RunReport:
@@ -171,7 +158,7 @@ def test_a_segment_is_gone_on_with_in_its_middle_however_its_rows_are_walked(
     monkeypatch.setattr(writing, "time", SimpleNamespace(monotonic=count().__next__))
     monkeypatch.setattr(writing, "PART_S", 1)
     for size in ("FIRST_ROWS", "FETCH_ROWS"):
-        monkeypatch.setattr(rows, size, 1)
+        monkeypatch.setattr(fetch, size, 1)
     monkeypatch.setattr(opened, "SEGMENT_ROWS", 1_000)
     plan = shop.plan(f'Person: {{{source}, key: {{PK: "{key}"}}, columns: none}}')
     stopped_run(shop, door, plan, after=7)

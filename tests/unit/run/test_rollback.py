@@ -18,10 +18,12 @@ from migrator.errors import UsageError
 from migrator.run import lifetime, opened
 from migrator.run.engine import run_plan
 from migrator.run.history import run_folder
+from migrator.run.replay import retry_plan
 from migrator.run.report import RunReport
 from migrator.run.rollback import roll_back
 from migrator.run.rollback_report import RollbackReport
 from migrator.run.verify import verify_plan
+from migrator.target.backoff import Timing
 from shop import Shop
 
 ROWS = 30
@@ -329,6 +331,124 @@ def test_a_line_that_was_cut_off_was_never_sent_and_others_must_be_whole(shop: S
     assert table_of(shop) == now
     second.write_bytes(whole)
     assert roll_back(shop.plan(PERSON), ours.run_id).exit_code == 0
+
+
+# ---- what was retried of it
+
+#: A row without a name is rejected.
+NAMED = PERSON.replace("columns: none", "columns: none, rules: {name: {required: true}}")
+#: Two items a row; the second is in the way of somebody.
+TWO = """Person: {source: people, where: code <= 'c002', columns: none, items: [
+    {key: {PK: "{code}"}, attributes: {name: name|upper}}, {key: {PK: "N#{code}"}, attributes: {name: name}}]}"""
+
+
+@pytest.fixture
+def before(shop: Shop) -> dict[str, dict[str, Any]]:
+    """What the table holds before the run."""
+    create_table(shop, BEFORE)
+    return table_of(shop)
+
+
+@pytest.fixture
+def rejecting(shop: Shop, before: object) -> RunReport:
+    """A run that left three rows, of which one has an item in the table already, and which are mended since."""
+    shop.source("UPDATE people SET name = NULL WHERE code IN ('c001', 'c002', 'c003')")
+    ours = run(shop, entity=NAMED)
+    assert ours.totals()["rejected"] == 3
+    shop.source("UPDATE people SET name = 'New' WHERE code IN ('c001', 'c002', 'c003')")
+    return ours
+
+
+def test_a_run_is_taken_back_with_what_was_retried_of_it(
+    shop: Shop, before: dict[str, Any], rejecting: RunReport
+) -> None:
+    assert retry_plan(shop.plan(NAMED, rollback=True)).totals()["written"] == 3
+    assert table_of(shop)["c001"]["name"] == {"S": "New"}
+    report = roll_back(shop.plan(NAMED), rejecting.run_id)
+    assert counts(report) == {"deleted": ROWS - 2, "restored": 2}
+    assert table_of(shop) == before
+
+
+def test_a_retry_that_was_cut_off_and_one_after_it_are_taken_back_too(
+    shop: Shop, before: dict[str, Any], rejecting: RunReport, door: Door
+) -> None:
+    plan = shop.plan(NAMED, rollback=True)
+    door.faults.append(drop_after(1))  # it is written, and then nothing more
+    door.faults.append(after(1, deny(None)))
+    assert retry_plan(plan).exit_code == 3
+    door.faults.clear()
+    shop.source("UPDATE people SET name = 'Newer' WHERE code IN ('c001', 'c002', 'c003')")
+    assert retry_plan(plan).exit_code == 0
+    assert table_of(shop)["c001"]["name"] == {"S": "Newer"}
+    assert roll_back(plan, rejecting.run_id).exit_code == 0
+    assert table_of(shop) == before
+
+
+def test_an_item_that_a_retry_wrote_over_the_runs_is_taken_back_from_under_it_too(shop: Shop) -> None:
+    theirs = {"PK": {"S": "N#c001"}, "x": {"S": "theirs"}}
+    create_table(shop, [theirs])
+    ours = run(shop, entity=TWO, on_existing="error")
+    assert ours.totals()["failed"] == 1
+    edited = TWO.replace("name|upper", "name|lower")
+    assert retry_plan(shop.plan(edited, rollback=True)).totals()["written"] == 2
+    assert table_of(shop)["c001"]["name"] == {"S": "name 1"}
+    report = roll_back(shop.plan(edited), ours.run_id)
+    assert counts(report) == {"restored": 2, "deleted": 3}
+    assert table_of(shop) == {"N#c001": theirs}
+
+
+def test_without_it_a_run_that_found_the_table_empty_is_taken_back_with_what_a_retry_kept(
+    shop: Shop, door: Door
+) -> None:
+    door.faults.append(refuse_key("c007"))
+    ours = run(shop, rollback=False)
+    assert ours.totals()["failed"] == 1
+    door.faults.clear()
+    assert retry_plan(shop.plan(PERSON, rollback=True)).exit_code == 0
+    assert counts(roll_back(shop.plan(PERSON), ours.run_id)) == {"deleted": ROWS, "gone": 1}
+    assert table_of(shop) == {}
+
+
+def refuse_key(key: str) -> Fault:
+    def fault(request: Request, forward: Forward) -> Reply:
+        if request.operation == "BatchWriteItem" and f'"{key}"'.encode() in request.body:
+            return Reply.error("com.amazon.coral.validate#ValidationException", "not this one")
+        return forward(request)
+
+    return fault
+
+
+def test_without_it_nothing_is_kept_of_a_retry(shop: Shop, rejecting: RunReport) -> None:
+    retry_plan(shop.plan(NAMED))
+    assert list((shop.folder / "state").rglob("undo-retries")) == []
+    roll_back(shop.plan(NAMED), rejecting.run_id)
+    assert sorted(table_of(shop)) == ["OTHER", "c001", "c002", "c003", "c030"]
+
+
+def test_a_retry_is_taken_back_with_its_run_alone(shop: Shop, rejecting: RunReport) -> None:
+    retry = retry_plan(shop.plan(NAMED, rollback=True))
+    with pytest.raises(UsageError, match=f"it is a retry of run {rejecting.run_id}, and is taken back with that"):
+        roll_back(shop.plan(NAMED), retry.run_id)
+
+
+# ---- how fast
+
+
+def test_a_rollback_keeps_to_the_write_rate(shop: Shop) -> None:
+    three = PERSON.replace("{source: people", "{source: people, where: code <= 'c003'")
+    ours = run(shop, entity=three)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        time.sleep(seconds)
+
+    roll_back(shop.plan(three), ours.run_id, timing=Timing(sleep=sleep))
+    assert waits == []
+    again = run(shop, entity=three)
+    roll_back(shop.plan(three, write_rate=4), again.run_id, timing=Timing(sleep=sleep))
+    assert waits
+    assert table_of(shop) == {}
 
 
 # ---- the run before

@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from door import Door
 from door_faults import deny
+from migrator.errors import UsageError
 from migrator.run.engine import run_plan
 from migrator.run.lock import plan_lock
 from migrator.run.replay import retry_plan
+from migrator.run.rollback import roll_back
 from migrator.run.runs import past_runs
-from shop import Shop, open_shop
+from shop import Shop
 
-PEOPLE = """
+SOURCE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, name);
     INSERT INTO people VALUES ('a', 'Al'), ('b', NULL);
 """
 BY_NAME = 'Person: {source: people, key: {PK: "{name}"}, columns: none}'
-
-
-@pytest.fixture
-def door(moto_url: str) -> Iterator[Door]:
-    with Door(moto_url) as door:
-        yield door
-
-
-@pytest.fixture
-def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    with open_shop(tmp_path, door.url, PEOPLE) as shop:
-        yield shop
-        door.faults.clear()
 
 
 def test_a_plan_that_was_never_run_says_so_and_leaves_no_trace(shop: Shop) -> None:
@@ -91,6 +79,34 @@ def test_a_run_that_was_given_up_is_told_so(shop: Shop, door: Door) -> None:
     door.faults.clear()
     run_plan(plan, restart=True)
     assert [run.state for run in past_runs(plan).runs] == ["ended", "given up", "ended"]
+
+
+def test_a_run_that_was_rolled_back_is_told_so_with_the_report_of_that(shop: Shop) -> None:
+    plan = shop.plan(BY_NAME)
+    run = run_plan(plan)
+    roll_back(plan, run.run_id)
+    past = past_runs(plan)
+    assert [(run.state, run.status) for run in past.runs] == [("rolled back", "completed_with_rejects")]
+    assert "rolled back" in past.to_text()
+    assert json.loads(Path(past.runs[0].rollback or "").read_text("utf-8"))["totals"]["deleted"] == 1
+
+
+def test_a_run_whose_rollback_was_cut_off_is_neither_ended_nor_rolled_back(shop: Shop, door: Door) -> None:
+    plan = shop.plan(BY_NAME)
+    run = run_plan(plan)
+    door.faults.append(deny(None, ("DeleteItem",)))
+    assert roll_back(plan, run.run_id).exit_code == 3
+    assert [run.state for run in past_runs(plan).runs] == ["rollback unfinished"]
+    door.faults.clear()
+    roll_back(plan, run.run_id)
+    assert [run.state for run in past_runs(plan).runs] == ["rolled back"]
+
+
+def test_a_rollback_that_was_refused_leaves_its_run_as_it_was(shop: Shop) -> None:
+    run = run_plan(shop.plan(BY_NAME))
+    with pytest.raises(UsageError):
+        roll_back(shop.plan(BY_NAME.replace("columns: none", "columns: rest")), run.run_id)
+    assert [run.state for run in past_runs(shop.plan(BY_NAME)).runs] == ["ended"]
 
 
 def test_a_run_that_was_killed_before_its_report_is_told_by_its_checkpoint(shop: Shop, door: Door) -> None:

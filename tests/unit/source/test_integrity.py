@@ -155,6 +155,15 @@ def test_an_unknown_function_in_a_check_or_an_index_is_set_aside_and_said(tmp_pa
     ) == {"soundslike": ("function", 1)}
 
 
+def test_a_partial_index_by_an_unknown_function_is_no_damage(tmp_path: Path) -> None:
+    assert found(
+        tmp_path,
+        "CREATE TABLE t (a)",
+        "CREATE INDEX i ON t (a) WHERE soundslike(a)",
+        "INSERT INTO t VALUES (1), (2)",
+    ) == {"soundslike": ("function", 1)}
+
+
 def test_damage_is_found_beside_an_unknown_collation(tmp_path: Path) -> None:
     path = stale_index(tmp_path / "x.sqlite")
     make(path, ["CREATE TABLE n (a COLLATE PHONEBOOK UNIQUE)", "INSERT INTO n VALUES ('a'), ('b')"])

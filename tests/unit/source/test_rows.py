@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
+from migrator.source.children import ChildRows, with_children
+from migrator.source.fetch import FETCH_BYTES, FETCH_ROWS
 from migrator.source.ranges import iter_ranges
 from migrator.source.read import WHOLE, ChildRead, Range, Read
 from migrator.source.relation import Relation
-from migrator.source.rows import FETCH_ROWS, iter_rows, layout_of
+from migrator.source.rows import iter_batches, iter_rows, layout_of
 from migrator.source.schema import Column
 from migrator.source.text import InvalidText, decode_text
 
@@ -198,6 +200,51 @@ def test_child_text_that_is_not_utf8_stays_with_its_parent():
         rows = list(iter_rows(connection, Read(USERS, ("id", "name"), children=(pets,)), WHOLE))
     found = [[child.values[0] for child in row.children[0]] for row in rows]
     assert found == [["x"], [InvalidText(b"\xff"), "y"]]
+
+
+def test_children_stay_apart_where_one_parents_key_is_no_utf8_and_anothers_a_blob_of_the_same_bytes():
+    owners = relation("owners", "id", key=("id",), rowid=None, key_walks=True)
+    with database(
+        "CREATE TABLE owners (id PRIMARY KEY) WITHOUT ROWID; INSERT INTO owners VALUES (CAST(x'ff' AS TEXT)), (x'ff');"
+        "CREATE TABLE pets (owner, name, age); INSERT INTO pets VALUES (x'ff','b',1),(CAST(x'ff' AS TEXT),'a',1);"
+    ) as connection:
+        pets = ChildRead(PETS, (("owner", "id"),), ("name",))
+        rows = list(iter_rows(connection, Read(owners, ("id",), children=(pets,)), WHOLE))
+    assert [[child.values[0] for child in row.children[0]] for row in rows] == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_rowid_of_a_child_is_read_where_it_is_asked_for(asked):
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name); INSERT INTO users VALUES (1,'a');"
+        "CREATE TABLE pets (owner, name, age); INSERT INTO pets (rowid, owner, name) VALUES (7,1,'x');"
+    ) as connection:
+        pets = ChildRead(PETS, (("owner", "id"),), ("name",), rowid=asked)
+        (row,) = iter_rows(connection, Read(USERS, ("id",), children=(pets,)), WHOLE)
+    assert [(child.rowid, child.values) for child in row.children[0]] == [(7 if asked else None, ("x",))]
+
+
+# ---- how many come at once
+
+
+def test_parents_of_many_child_rows_come_few_at_a_time():
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name); CREATE TABLE pets (owner, name, age);"
+        "CREATE INDEX pets_owner ON pets (owner);"
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 60)"
+        " INSERT INTO users SELECT i, '' FROM n;"
+        "INSERT INTO pets SELECT users.id, printf('%.9000c', 'x'), 1 FROM users, (SELECT 1 FROM users LIMIT 50);"
+    ) as connection:
+        read = Read(USERS, ("id",), children=(ChildRead(PETS, (("owner", "id"),), ("name",)),))
+        sizes = [len(batch) for batch in iter_batches(connection, read, WHOLE)]
+    assert sum(sizes) == 60
+    assert max(sizes[1:]) * 50 * 9_000 < FETCH_BYTES + 50 * 9_000
+
+
+def test_child_rows_that_meet_no_parent_end_the_reading():
+    stray = ChildRows(iter([[(2, "x")], [(1, "y")]]), 1, "pets")
+    with pytest.raises(AssertionError, match="pets did not meet their parent: 2"):
+        list(with_children([[(1,)]], 1, [stray]))
 
 
 def test_a_key_that_is_also_a_column_is_read_once():

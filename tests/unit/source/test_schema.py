@@ -264,3 +264,33 @@ def test_page_size_and_encoding_are_the_files(tmp_path: Path) -> None:
 def test_two_thousand_columns_are_reflected(tmp_path: Path) -> None:
     table = only(tmp_path, f"CREATE TABLE t ({', '.join(f'c{n}' for n in range(2000))})")
     assert len(table.columns) == 2000
+
+
+def test_a_view_without_end_is_compiled_and_not_run(tmp_path: Path) -> None:
+    numbers = "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n)"
+    joined = f"{numbers} SELECT a.i FROM (SELECT max(i) AS i FROM n) a JOIN (SELECT i FROM n ORDER BY i) b USING (i)"
+    schema = reflect(tmp_path, f"CREATE VIEW endless AS {joined}")
+    assert [(table.name, table.error) for table in schema.tables] == [("endless", None)]
+
+
+def test_columns_of_a_collation_that_is_not_known_are_marked(tmp_path: Path) -> None:
+    table = only(tmp_path, "CREATE TABLE t (a COLLATE PHONEBOOK, b COLLATE NOCASE, c)")
+    assert [column.name for column in table.columns if column.unordered] == ["a"]
+
+
+def test_a_name_that_is_not_utf8_in_an_error_hides_nothing_else(tmp_path: Path) -> None:
+    """SQLite's message names it, and sqlite3 alone would raise UnicodeDecodeError."""
+    statements = [
+        "CREATE TABLE whole (a)",
+        "CREATE TABLE gone (a)",
+        "CREATE VIEW v AS SELECT a FROM gone",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = CAST(x'435245415445205649455720762041532053454c45435420612046524f4d2022ff22'"
+        " AS TEXT) WHERE name = 'v'",
+    ]
+    schema = reflect(tmp_path, *statements)
+    assert {table.name: table.error for table in schema.tables} == {
+        "whole": None,
+        "gone": None,
+        "v": r"no such table: main.\xff",
+    }

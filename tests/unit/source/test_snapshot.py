@@ -467,3 +467,32 @@ def test_a_copy_whose_file_is_gone_is_of_no_use(tmp_path: Path) -> None:
     snapshot = take_snapshot(path, tmp_path / "kept", outlives_writers=True)
     path.unlink()
     assert not is_still_there(snapshot)
+
+
+def test_a_malformed_schema_is_told_whatever_its_name_is(tmp_path: Path) -> None:
+    path = make(tmp_path / "x.sqlite", "CREATE TABLE named (a)")
+    content = (
+        path.read_bytes()
+        .replace(b"CREATE TABLE named (a)", b"CREATE TABLE named a()")
+        .replace(b"\x05named", b"\x05na\xffed")
+    )
+    content = content.replace(b"tablenamednamed", b"tablena\xffedna\xffed")
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"malformed database schema \(na\\xffed\)") as caught:
+        take_snapshot(path)
+    assert caught.value.code == "source_damaged"
+
+
+def test_a_hot_journal_may_hold_the_first_page(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200)"
+    make(path, "CREATE TABLE t (x, pad)", f"{numbers} INSERT INTO t SELECT i, zeroblob(900) FROM n")
+    free_pages = "DELETE FROM t WHERE x > 100"  # which the first page counts
+    leave_behind(path, f"{SPILL}c.executescript('BEGIN; {free_pages}; UPDATE t SET x = -x, pad = randomblob(900)')")
+    with path.open("r+b") as file:
+        file.write(b"torn" * 25)
+    snapshot = take_snapshot(path)
+    try:
+        assert rows(snapshot) == list(range(1, 201))
+    finally:
+        release(snapshot)

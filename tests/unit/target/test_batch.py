@@ -3,16 +3,21 @@ import json
 import pytest
 
 from migrator.limits import BATCH_WIRE_BYTES
+from migrator.mapping.encoded import EncodedItems
 from migrator.target.batch import WINDOW_BYTES, WINDOW_ITEMS, Window
 from migrator.target.wire import batch_body
+
+
+def offer(window, *items):
+    return window.offer(EncodedItems.of(items))
 
 
 def batches_of(items, batch_size=25):
     window, batches = Window(batch_size), []
     for item in items:
-        if not window.offer([item]):
+        if not offer(window, item):
             batches.extend(window.deal())
-            assert window.offer([item])
+            assert offer(window, item)
     return [*batches, *window.deal()]
 
 
@@ -36,8 +41,8 @@ def test_nothing_collected_is_no_batch():
 
 def test_a_window_is_full_at_a_number_of_items(make_item):
     window, item = Window(), make_item("a")
-    assert window.offer([item] * (WINDOW_ITEMS - 1))
-    assert [window.offer([item] * count) for count in (2, 1, 1)] == [False, True, False]
+    assert offer(window, *[item] * (WINDOW_ITEMS - 1))
+    assert [offer(window, *[item] * count) for count in (2, 1, 1)] == [False, True, False]
 
 
 @pytest.mark.parametrize("text", ["é" * 200_000, "\x01" * 400_000], ids=["UTF-8", "escapes"])

@@ -32,6 +32,20 @@ def test_an_import_is_paid_by_the_json_it_reads_and_not_by_units() -> None:
     assert costs == [pytest.approx(1.8 * 0.15)] * 2
 
 
+def test_the_cheapest_way_is_told_with_what_it_saves() -> None:
+    """On demand 2.0, provisioned 2.0, import 0.27; of small items an import reads less than a unit's worth."""
+    found = forecast([MILLION], PRICES, "here")
+    assert found.cheapest == ("s3_import", pytest.approx(2.0 - 0.27))
+    assert "  cheapest: S3 import (run --via s3://…), which saves $1.73 against writing" in found.lines()
+    large = replace(MILLION, bytes=40 * GB)
+    assert forecast([large], PRICES, "here").cheapest == ("on_demand", pytest.approx(40 * 0.27 - 2.0))
+
+
+def test_a_table_that_cannot_be_imported_has_no_price_for_it() -> None:
+    found = forecast([replace(MILLION, importable=False)], PRICES, "here")
+    assert (found.s3_import, found.cheapest) == (None, None)
+
+
 def test_storage_counts_indexes_and_a_hundred_bytes_an_entry() -> None:
     volume = TableVolume(items=10, bytes=GB - 1_500, write_units=10, index_entries=5, index_bytes=GB)
     assert forecast([volume], PRICES, "here").storage_month == pytest.approx(0.5)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from moto import mock_aws
 
@@ -8,11 +10,13 @@ from migrator.target.session import TargetSettings, create_client
 from migrator.target.table import (
     Made,
     compare,
+    complete_imported,
     create_request,
     create_table,
     inspect_table,
     wait_until_active,
 )
+from migrator.target.tablerequests import import_request
 from migrator.target.tableshow import table_text
 
 PK, SK = KeyAttribute("PK"), KeyAttribute("SK")
@@ -150,6 +154,42 @@ def test_an_existing_table_is_given_what_it_misses(client, timing):
         "stream",
     )
     assert compare(client, more, timing=timing) == []
+
+
+class Classed:
+    """moto, with the table class that it forgets."""
+
+    def __init__(self, client):
+        self._client = client
+        self._class = "STANDARD"
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def describe_table(self, **asked):
+        answer = self._client.describe_table(**asked)
+        answer["Table"]["TableClassSummary"] = {"TableClass": self._class}
+        return answer
+
+    def update_table(self, **change):
+        self._class = change.pop("TableClass", self._class)
+        return self._client.update_table(**change)
+
+
+def test_an_imported_table_is_given_all_that_an_import_cannot_make(client, timing):
+    definition = replace(FULL, local_indexes=(), encryption=None, table_class="STANDARD_INFREQUENT_ACCESS")
+    client.create_table(**import_request(definition, "b", "p/", "t")["TableCreationParameters"])
+    classed = Classed(client)
+    made = complete_imported(classed, definition, timing=timing)
+    assert set(made.applied) == {
+        "time_to_live",
+        "point_in_time_recovery",
+        "tags",
+        "table_class",
+        "deletion_protection",
+        "stream",
+    }
+    assert paths(compare(classed, definition, timing=timing)) == []
 
 
 def test_indexes_are_added_one_at_a_time(client, timing, monkeypatch):

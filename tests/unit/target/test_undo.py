@@ -36,7 +36,8 @@ class OneItem:
 def take_back(orders):
     def take_back(found, *, before=None, expires=None, there=None):
         client = OneItem(there or found)
-        undo = Undo(client, orders, partial(ask, policy=BRIEF), now_s=1_000)
+        asking = partial(ask, policy=BRIEF)
+        undo = Undo(client, orders, reading=asking, writing=asking, now_s=1_000)
         fate = undo.take_back(Written(key_text(OURS, orders), digest(OURS), before, expires), found)
         return fate, client.item
 

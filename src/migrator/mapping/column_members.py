@@ -1,0 +1,130 @@
+"""What columns are put together to: attributes to items, entries to maps, members to lists, of all rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import accumulate, compress, repeat
+from operator import add, sub
+from typing import Any
+
+import orjson
+
+from migrator.limits import ITEM_SIZE_BYTES, WRITE_UNIT_BYTES
+from migrator.mapping.columns import Column, Wires
+from migrator.mapping.encoded import EncodedItems
+from migrator.mapping.model import IndexDefinition
+from migrator.mapping.wirevalues import (
+    ATTRIBUTE_SURPLUS,
+    EMPTY_SURPLUS,
+    ENTRY_SURPLUS,
+    FILLED_SURPLUS,
+    MEMBER_SURPLUS,
+    OPENINGS,
+    TRUE_SURPLUS,
+    Odd,
+)
+
+NULL_WIRE = OPENINGS["NULL"] + b"true"
+EMPTY_LISTS = Wires((OPENINGS["L"] + b"[]",), EMPTY_SURPLUS)
+
+
+class Named:
+    """Attributes, or the entries of a map, one after another."""
+
+    def __init__(self, count: int, *, nested: bool = False) -> None:
+        self._count = count  #: of rows
+        self._surplus_of_one = ENTRY_SURPLUS if nested else ATTRIBUTE_SURPLUS
+        self._pieces: list[bytes | Sequence[bytes]] = []
+        self._surplus = 0
+        self._surpluses: list[Sequence[int]] = []
+        self._present: dict[str, list[bool]] = {}  #: of names that some rows lack
+        self._later: list[Callable[[], None]] = []
+
+    def add(self, name: str, wires: Wires) -> None:
+        """One that each row has."""
+        self._pieces += (self._before(name), *wires.pieces)
+        self._surplus += self._surplus_of_one + wires.surplus
+        self._surpluses += wires.surpluses
+
+    def add_sparse(self, name: str, column: Column, form: Callable[[Column], Wires], *, keep: bool = False) -> None:
+        """One that stands for NULL, or is absent, where the column has None."""
+        if not self._pieces:
+            # What comes first must come first in every row; DynamoDB knows no order.
+            self._later.append(lambda: self.add_sparse(name, column, form, keep=keep))
+            return
+        given = [value for value in column if value is not None]
+        wires = form(given) if given else Wires(())
+        before = self._before(name)
+        whole, surplus = iter(wires.joined(len(given), before)), iter(wires.summed(len(given)))
+        absent, more = (before + NULL_WIRE, TRUE_SURPLUS) if keep else (b"", -self._surplus_of_one)
+        self._pieces.append([absent if v is None else next(whole) for v in column])
+        self._surplus += self._surplus_of_one
+        self._surpluses.append([more if v is None else next(surplus) for v in column])
+        if not keep:
+            self._present[name] = [v is not None for v in column]
+
+    def _before(self, name: str) -> bytes:
+        return (b"}," if self._pieces else b"{") + orjson.dumps(name) + b":"
+
+    def maps(self) -> Wires:
+        if self._later and not self._pieces:
+            raise Odd
+        for add_sparse in self._later:
+            add_sparse()
+        if not self._pieces:
+            return Wires((OPENINGS["M"] + b"{}",), EMPTY_SURPLUS)
+        pieces = (OPENINGS["M"], *self._pieces, b"}}")
+        return Wires(pieces, FILLED_SURPLUS + self._surplus, tuple(self._surpluses))
+
+    def encoded(self, identities: Iterable[Any], indexes: Sequence[IndexDefinition]) -> EncodedItems:
+        """`indexes` are those that an item enters unless it lacks a key."""
+        wires = Wires(tuple(self._pieces)).joined(self._count, after=b"}}")
+        sizes: Iterable[int] = map(len, wires)
+        for surplus in self._surpluses:
+            sizes = map(sub, sizes, surplus)
+        exact = list(map(sub, sizes, repeat(self._surplus + len("{}}") - len("},"))))
+        return EncodedItems(wires, list(identities), exact, self._units(indexes, exact))
+
+    def _units(self, indexes: Sequence[IndexDefinition], sizes: list[int]) -> list[int]:
+        """One per started KB, for the table and for each index that the item is in."""
+        largest = max(sizes)
+        is_large = largest > WRITE_UNIT_BYTES
+        if largest > ITEM_SIZE_BYTES or (is_large and any(index.projection != "ALL" for index in indexes)):
+            raise Odd
+        places: Iterable[int] = repeat(1, self._count)
+        for index in indexes:
+            present = [self._present[key.name] for key in index.key_attributes if key.name in self._present]
+            places = map(add, places, map(all, zip(*present, strict=True)) if present else repeat(1))
+        if not is_large:
+            return list(places)
+        return [n * -(-size // WRITE_UNIT_BYTES) for n, size in zip(places, sizes, strict=True)]
+
+
+def lists(counts: Sequence[int], members: Wires) -> Wires:
+    """So many of the members for each list in turn."""
+    ends = list(accumulate(counts))
+    spans = list(map(slice, (0, *ends), ends))
+    each = MEMBER_SURPLUS + members.surplus
+    surplus = [each * count + FILLED_SURPLUS if count else EMPTY_SURPLUS for count in counts]
+    if members.surpluses:
+        further = list(Wires((), 0, members.surpluses).summed(ends[-1]))
+        surplus = [own + sum(further[span]) for own, span in zip(surplus, spans, strict=True)]
+    begin, inner, end = members.parted(ends[-1])
+    between = end + b"}," + begin
+    joined = [between.join(inner[span]) for span in spans]
+    begin, end = b"[" + begin, end + b"}]"
+    if 0 in counts:
+        joined = [begin + wire + end if count else b"[]" for count, wire in zip(counts, joined, strict=True)]
+        begin = end = b""
+    return Wires((OPENINGS["L"] + begin, joined, end), 0, (surplus,))
+
+
+def merged(column: Column, kinds: Sequence[Hashable], form: Callable[[Column], Wires]) -> Wires:
+    """A column of several kinds of values, each of which has a form of its own."""
+    wires, surpluses = {}, {}
+    for kind in set(kinds):
+        own = list(compress(column, [each == kind for each in kinds]))
+        formed = form(own)
+        wires[kind] = iter(formed.joined(len(own)))
+        surpluses[kind] = iter(formed.summed(len(own)))
+    return Wires(([next(wires[kind]) for kind in kinds],), 0, ([next(surpluses[kind]) for kind in kinds],))

@@ -1,0 +1,137 @@
+"""Rows rendered for their records alone: what collisions are found by, and what a verification compares with.
+
+Items are encoded by the run's own generated function and read back from the wire: the plain renderer would take several
+times as long, and this way what is compared is what was sent. A rejected row leaves no record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from migrator.mapping.canonical import digest, key_text
+from migrator.mapping.compile import EntityEncoder, compile_entity
+from migrator.mapping.encoded import EncodedRow, encode_item
+from migrator.mapping.model import Attributes, Entity
+from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, shortened
+from migrator.run.segment import Segment, SegmentResult, expires_at
+from migrator.run.workers import WORKER
+from migrator.source.read import Read
+from migrator.source.rows import RawRow, iter_batches, layout_of
+from migrator.source.snapshot import check_unchanged, connect
+from migrator.source.text import SqliteValue
+
+
+def prove_segment(segment: Segment) -> SegmentResult:
+    """Render a whole segment, and bring back a record of each item and of each value that a `unique` rule watches."""
+    result = SegmentResult(segment.unit.number, segment.number)
+    unit = segment.unit
+    if unit.entity is None or unit.read is None or unit.snapshot is None:
+        for position, item in enumerate(unit.fixed):
+            attributes = orjson.loads(encode_item(item, unit.table).wire)
+            result.records.append(_item_record(segment, position, (), 0, attributes))
+        result.read = len(unit.fixed)
+        result.complete = True
+        return result
+    prover = _Prover(segment, unit.entity, unit.read)
+    with connect(unit.snapshot) as connection:
+        for rows in iter_batches(connection, unit.read, segment.part):
+            if WORKER.is_stopped():
+                return result
+            result.records.extend(prover.records(result.read, rows))
+            result.read += len(rows)
+    check_unchanged(unit.snapshot)
+    result.complete = True
+    return result
+
+
+class _Prover:
+    """The encoder of a segment's entity, and what of its rows goes into their records."""
+
+    def __init__(self, segment: Segment, entity: Entity, read: Read) -> None:
+        unit = segment.unit
+        self._segment = segment
+        self._encoder: EntityEncoder = compile_entity(
+            entity, read, unit.table, unit.context, validate=unit.validate, identities=False
+        )
+        self._key = layout_of(read).key
+        self._watched = tuple(_iter_watched(entity, read))
+
+    def records(self, before: int, rows: list[RawRow]) -> Iterator[ItemRecord]:
+        """Of rows that come after so many others of the segment."""
+        for position, (raw, items) in enumerate(zip(rows, self._encoded(rows), strict=True), before):
+            source_key = tuple([raw[place] for place in self._key])
+            for place, attributes in items or ():
+                yield _item_record(self._segment, position, source_key, place, attributes)
+            if items is not None and self._watched:
+                values = self._encoder.row(raw).values
+                yield from _unique_records(self._segment, position, source_key, self._watched, values)
+
+    def _encoded(self, rows: list[RawRow]) -> Iterable[Sequence[tuple[int, Attributes]] | None]:
+        """For each row its items, by their places and read back from the wire; None where it is rejected."""
+        items = self._encoder.encode_items(rows)
+        if items is not None:
+            return [((0, attributes),) for attributes in orjson.loads(b"[%b]" % b",".join(items.wires))]
+        return [
+            [(place, orjson.loads(item.wire)) for place, item in outcome.items]
+            if isinstance(outcome, EncodedRow)
+            else None
+            for outcome in self._encoder.encode_rows(rows)
+        ]
+
+
+def _item_record(
+    segment: Segment, position: int, source_key: tuple[SqliteValue, ...], place: int, attributes: Attributes
+) -> ItemRecord:
+    unit = segment.unit
+    return ItemRecord(
+        unit.number,
+        segment.number,
+        position,
+        place,
+        unit.table_number,
+        key_text(attributes, unit.table),
+        digest(attributes),
+        expires_at(attributes, unit.table) if unit.table.time_to_live else None,
+        source_key,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A column that a `unique` rule of severity error watches."""
+
+    rule: int  #: its place among the entity's
+    column: str
+    place: int  #: among the values that are read
+
+
+def _iter_watched(entity: Entity, read: Read) -> Iterator[_Watched]:
+    for number, rule in enumerate(entity.rules):
+        if rule.unique and rule.severity == "error":
+            yield _Watched(number, rule.column, read.columns.index(rule.column))
+
+
+def _unique_records(
+    segment: Segment,
+    position: int,
+    source_key: tuple[SqliteValue, ...],
+    watched: Sequence[_Watched],
+    values: Sequence[SqliteValue],
+) -> Iterator[ItemRecord]:
+    """A watched value is a key that no two rows may give: each record differs from all others."""
+    number = segment.unit.number
+    this_row = f"{segment.number} {position}".encode()
+    for each in watched:
+        value = values[each.place]
+        if value is not None:
+            # 1 and 1.0 are equal to SQLite, and so is what they are written as here.
+            shown = literal_in_full(int(value) if isinstance(value, float) and value.is_integer() else value)
+            exact = hashlib.sha256(shown.encode(errors="surrogatepass")).hexdigest()
+            key = json.dumps([each.column, shortened(shown), number, exact])
+            place = -1 - each.rule
+            yield ItemRecord(number, segment.number, position, place, UNIQUE_RULES, key, this_row, None, source_key)
