@@ -65,13 +65,11 @@ def _part_s(options: WriteOptions) -> float:
 def _few_collections() -> Iterator[None]:
     """Rows and items are many and in no cycles: looking for some among them would take a tenth of the time."""
     before = gc.get_threshold()
-    gc.freeze()
     gc.set_threshold(_COLLECT_EVERY, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 class _Part:
