@@ -94,6 +94,8 @@ def load_plan(path: str | Path) -> Plan:
 
 
 def _read_plan(node: Node) -> Plan:
+    if isinstance(node.value, dict) and "table" in node.value and "mappings" not in node.value:
+        node.refuse("this is a mapping", "name the plan that lists it under mappings:")
     fields = node.fields(*PLAN_KEYS)
     fields.get("version", read_version, 1)
     name = fields.need("name", _name)

@@ -381,3 +381,9 @@ def test_the_schema_refuses_what_the_reader_refuses(problems, block):
     assert problems(**{key: value})
     assert schema_problem(good) is None
     assert schema_problem(good | yaml.safe_load(block)) is not None
+
+
+def test_a_mapping_in_the_place_of_a_plan_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "orders.yaml").write_text("table: {name: t, partition_key: PK}\nentities: {}\n", encoding="utf-8")
+    with pytest.raises(DocumentError, match="this is a mapping\n  name the plan that lists it under mappings:"):
+        load_plan(tmp_path / "orders.yaml")
