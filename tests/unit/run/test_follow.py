@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,27 +25,14 @@ from migrator.run.progress_file import Progress, ProgressFile, Share, read_progr
 from migrator.run.report import EntityResult
 from migrator.run.segment import SegmentResult
 from migrator.wholefile import whole_file
-from shop import Shop, open_shop
+from shop import Shop
 
 BY_CODE = 'Person: {source: people, key: {PK: "{code}"}, columns: none}'
 ROWS = 60
-PEOPLE = f"""
+SOURCE = f"""
     CREATE TABLE people (code INTEGER PRIMARY KEY);
     WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS}) INSERT INTO people SELECT i FROM n;
 """
-
-
-@pytest.fixture
-def door(moto_url: str) -> Iterator[Door]:
-    with Door(moto_url) as door:
-        yield door
-
-
-@pytest.fixture
-def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    with open_shop(tmp_path, door.url, PEOPLE) as shop:
-        yield shop
-        door.faults.clear()
 
 
 class Clock:

@@ -23,9 +23,9 @@ from migrator.run.checks import check_plan
 from migrator.run.engine import run_plan
 from migrator.run.lock import plan_lock
 from migrator.run.report import RunReport
-from shop import Shop, open_shop
+from shop import Shop
 
-PEOPLE = """
+SOURCE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, name);
     INSERT INTO people VALUES ('a', 'Al'), ('b', 'Bo');
 """
@@ -40,17 +40,9 @@ with open(sys.argv[1], "a") as file:
 
 
 @pytest.fixture
-def door(moto_url: str) -> Iterator[Door]:
-    with Door(moto_url) as door:
-        yield door
-
-
-@pytest.fixture
-def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    (tmp_path / "tell.py").write_text(TELL)
-    with open_shop(tmp_path, door.url, PEOPLE) as shop:
-        yield shop
-        door.faults.clear()
+def shop(shop: Shop) -> Shop:
+    (shop.folder / "tell.py").write_text(TELL)
+    return shop
 
 
 def telling(shop: Shop, *arguments: str) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -18,9 +16,9 @@ from migrator.errors import UsageError
 from migrator.run.engine import run_plan
 from migrator.run.lock import plan_lock
 from migrator.run.metrics_prometheus import LAST_SUCCESS
-from shop import Shop, open_shop
+from shop import Shop
 
-PEOPLE = """
+SOURCE = """
     CREATE TABLE people (code TEXT PRIMARY KEY, name);
     INSERT INTO people VALUES ('a', 'Al'), ('b', 'Bo'), ('c', NULL);
 """
@@ -72,18 +70,6 @@ EMF_SCHEMA = {
         }
     },
 }
-
-
-@pytest.fixture
-def door(moto_url: str) -> Iterator[Door]:
-    with Door(moto_url) as door:
-        yield door
-
-
-@pytest.fixture
-def shop(tmp_path: Path, door: Door) -> Iterator[Shop]:
-    with open_shop(tmp_path, door.url, PEOPLE) as shop:
-        yield shop
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
