@@ -10,7 +10,7 @@ DYNALITE := .cache/npm/.dynalite-$(DYNALITE_VERSION)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance soak bench lock format docs pictures install dynalite browser clean
+.PHONY: help demo test check conformance soak bench lock format docs pictures wheel image install dynalite browser strace clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,7 +28,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED) ## Migrate the sample database into an embedded DynamoDB and look at the result
 	@sh demo/demo.sh $(VENV)/bin
 
-test: $(INSTALLED) dynalite browser ## Run the tests, on every DynamoDB engine that can be had
+test: $(INSTALLED) dynalite browser strace ## Run the tests, on every DynamoDB engine that can be had
 	$(RUN) pytest
 
 conformance: $(INSTALLED) dynalite ## Run only the engine tests; DYNAMODB_ENDPOINT=URL adds that engine
@@ -66,6 +66,16 @@ bench: $(INSTALLED) $(PEERS) ## Measure migrator beside its peers; QUICK=1 takes
 lock: $(INSTALLED) ## Pin the newest versions that pyproject.toml allows
 	$(RUN) uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+	@# The same versions once more, of what a scheduled run needs and no tool of development.
+	$(RUN) uv pip compile pyproject.toml --extra metrics --universal --python-version 3.11 --generate-hashes \
+	    --constraint requirements.lock --no-header --no-emit-index-url --no-emit-find-links --quiet -o deploy/requirements.lock
+
+wheel: $(INSTALLED) ## Build dist/migrator-*.whl
+	rm -rf dist
+	$(RUN) pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+image: wheel ## Build the image of deploy/Dockerfile; needs docker
+	docker build --file deploy/Dockerfile --tag migrator .
 
 # The second engine of the engine tests. Without it they are skipped, so a missing npm stops nothing.
 dynalite: $(DYNALITE)
@@ -82,6 +92,13 @@ browser:
 	elif ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then echo "Chromium is not here: the tests on pages are skipped"; \
 	elif apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-liberation >/dev/null; then :; \
 	else echo "Chromium could not be installed: the tests on pages are skipped"; fi
+
+# What watches the system calls of a run. Without it that test is skipped.
+strace:
+	@if command -v strace >/dev/null; then :; \
+	elif ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then echo "strace is not here: the test of system calls is skipped"; \
+	elif apt-get update -qq && apt-get install -qq --no-install-recommends strace >/dev/null; then :; \
+	else echo "strace could not be installed: the test of system calls is skipped"; fi
 
 clean: ## Remove what make has made
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

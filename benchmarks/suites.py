@@ -14,6 +14,7 @@ from statistics import median
 from benchmarks import sink as sinks
 from benchmarks.bench import Bench
 from benchmarks.cases import CASES, ENTITIES, NARROW, NESTED, NINE, PROVED, hundred_entities
+from benchmarks.incremental import incremental
 from benchmarks.measure import PER, Result, Used, used_by
 from benchmarks.report import Claim, Table, number
 from benchmarks.subjects import (
@@ -272,6 +273,7 @@ SUITES: Mapping[str, Callable[[Bench], Finding]] = {
     "one-worker": one_worker,
     "large": large_items,
     "budget": budget,
+    "incremental": incremental,
     "starting": starting,
     "via": via,
 }

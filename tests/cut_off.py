@@ -16,7 +16,7 @@ from pathlib import Path
 
 from command import Migrator, Outcome
 from door import Door, Dropped, Forward, Reply, Request
-from door_faults import WRITES
+from door_faults import WRITES, before_writes
 
 START_S = 60
 #: The command with short segments, so that a small source has many; what else it does is given to it.
@@ -94,6 +94,24 @@ def held_at_write(migrator: Migrator, plan: Path, door: Door, number: int) -> It
         finally:
             held.release.set()
             door.faults.remove(held)
+
+
+@contextmanager
+def under_way(migrator: Migrator, plan: Path, door: Door) -> Iterator[subprocess.Popen[str]]:
+    """A run that stands at its first write until this ends."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        reached.set()
+        go_on.wait(START_S)
+
+    door.faults.append(before_writes(hold))
+    with migrator.start("run", str(plan)) as process:
+        try:
+            assert reached.wait(START_S)
+            yield process
+        finally:
+            go_on.set()
 
 
 def kill_at_write(migrator: Migrator, plan: Path, door: Door, number: int, state: Path) -> None:

@@ -6,7 +6,8 @@ MigratorError
 ├── StoppedError        exit 3   the source or the target stands in the way; what was done is kept
 │   ├── SourceError
 │   ├── TargetError
-│   └── RejectLimitError         on_reject: stop, or max_rejects reached
+│   ├── RejectLimitError         on_reject: stop, or max_rejects reached
+│   └── DeleteLimitError         max_deletes: all is written, and nothing is deleted
 ├── LockHeldError       exit 5   another run of the same plan is at work
 └── InterruptedRun      exit 130 / 143
 
@@ -29,6 +30,7 @@ class MigratorError(Exception):
 
     exit_code = 3
     retryable = False
+    ends_run = False  #: there is nothing left to go on with
 
     def __init__(self, message: str, *, code: str, retryable: bool | None = None) -> None:
         super().__init__(message)
@@ -115,6 +117,12 @@ class TargetError(StoppedError):
 
 class RejectLimitError(StoppedError):
     """More rows were rejected than the plan allows."""
+
+
+class DeleteLimitError(StoppedError):
+    """More items would be deleted than the plan allows."""
+
+    ends_run = True
 
 
 class LockHeldError(MigratorError):

@@ -7,6 +7,7 @@ ends that part of the document only (`Malformed`), so that one pass finds the pr
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -53,6 +54,10 @@ class Node:
         if not self.value and not may_be_empty:
             self.refuse("is empty text")
         return str(self.value)
+
+    def path_from_document(self) -> str:
+        """The file that the text names, from the document's folder."""
+        return os.path.normpath(self.document.path.parent / self.text())
 
     def boolean(self) -> bool:
         value = self._filled()

@@ -10,16 +10,21 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Write `path`. Whatever goes wrong on the way, a reader meets what was there before."""
+def whole_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Write `path`. Whatever goes wrong on the way, a reader meets what was there before.
+
+    What need not outlive the machine is not `durable`: waiting for the disk costs tens of milliseconds.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         part.replace(path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     except BaseException:  # an interrupt, too, leaves nothing behind; the error goes on
         part.unlink(missing_ok=True)
         raise

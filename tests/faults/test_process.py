@@ -7,16 +7,16 @@ import os
 import signal
 import sqlite3
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from cut_off import under_way
 from door import Forward, Reply, Request
-from door_faults import before_writes, refuse_writes
+from door_faults import refuse_writes
 from migration import ROW, TABLE, Migration, plain_values, said_plainly
 from oracle_rows import expected_of
 
@@ -57,27 +57,9 @@ def test_39_large_blobs_need_no_more_memory_the_more_there_are(migration: Migrat
 # ---- 40: two runs at once
 
 
-@contextmanager
-def under_way(migration: Migration) -> Iterator[subprocess.Popen[str]]:
-    """A run that stands at its first write until this ends."""
-    reached, go_on = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        reached.set()
-        go_on.wait(60)
-
-    migration.door.faults.append(before_writes(hold))
-    with migration.migrator.start("run", str(migration.plan)) as process:
-        try:
-            assert reached.wait(60)
-            yield process
-        finally:
-            go_on.set()
-
-
 def test_40_a_second_run_of_the_plan_is_turned_away_and_writes_nothing(filled: Migration) -> None:
     expected = expected_of(filled.source, ROW)
-    with under_way(filled) as first:
+    with under_way(filled.migrator, filled.plan, filled.door) as first:
         looked = filled.door.requests["DescribeTable"]
         second = filled.run()
         # The first one's batches stand at the door: what came through would be the second one's.
@@ -90,7 +72,7 @@ def test_40_a_second_run_of_the_plan_is_turned_away_and_writes_nothing(filled: M
 
 
 def test_40_a_lock_whose_holder_was_killed_holds_nobody_up(filled: Migration) -> None:
-    with under_way(filled) as first:
+    with under_way(filled.migrator, filled.plan, filled.door) as first:
         first.send_signal(signal.SIGKILL)
         first.wait()
     assert (filled.state / "faults.lock").exists()

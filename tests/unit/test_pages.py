@@ -12,6 +12,10 @@ import pytest
 
 import migrator
 from migrator.mapping.rejects import REJECT_CODES
+from migrator.run.hooks import FACTS
+from migrator.run.metrics import ENTITY_FIGURES, RUN_FIGURES
+from migrator.run.metrics_prometheus import LAST_SUCCESS
+from migrator.run.plan import load_plan
 
 PACKAGE = Path(migrator.__file__).parent
 ROOT = Path(__file__).parents[2]
@@ -52,6 +56,45 @@ def test_the_page_of_the_commands_is_what_help_says() -> None:
     assert build_cli.main(check=True) == 0, "run `make docs`"
 
 
+# ---- unattended.md
+
+
+def unattended() -> str:
+    return (DOCS / "unattended.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_metric_and_no_other() -> None:
+    figures = [*RUN_FIGURES, *ENTITY_FIGURES]
+    own = {LAST_SUCCESS, "migrator_run_last_completion_timestamp_seconds", "migrator_run_exit_code"}
+    told = set(re.findall(r"`(migrator_run_\w+)`", unattended()))
+    assert told == own | {figure.prometheus for figure in figures}
+    (cloudwatch,) = re.findall(r"by the dimension `plan`:(.*?)\. One line", unattended(), re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", cloudwatch)) == {"ExitCode"} | {figure.cloudwatch for figure in figures}
+
+
+def test_the_page_names_every_result_of_rows_and_items() -> None:
+    for name in ("rows", "items"):
+        (told,) = re.findall(rf"^\| `migrator_run_{name}` .*`result`: (.*) \|$", unattended(), re.MULTILINE)
+        assert re.findall(r"`(\w+)`", told) == [
+            figure.count for figure in ENTITY_FIGURES if figure.prometheus == f"migrator_run_{name}"
+        ]
+
+
+def test_the_page_names_every_variable_that_a_command_is_given() -> None:
+    assert re.findall(r"^\| `(MIGRATOR_\w+)`", unattended(), re.MULTILINE) == list(FACTS)
+
+
+def test_the_settings_of_the_page_are_settings_of_a_plan(tmp_path: Path) -> None:
+    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", unattended(), re.DOTALL) if "settings:" in block]
+    assert len(blocks) == 2
+    (tmp_path / "mapping.yaml").write_text(
+        "table: {name: shop, partition_key: PK}\nentities: {A: {source: a, key: {PK: '{id}'}}}\n"
+    )
+    for block in blocks:
+        (tmp_path / "plan.yaml").write_text(f"name: shop\nsource: a\nmappings: [mapping.yaml]\n{block}")
+        load_plan(tmp_path / "plan.yaml")
+
+
 @pytest.mark.parametrize(
     "page", [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name
 )
@@ -77,7 +120,7 @@ def fault_rows() -> dict[int, str]:
 
 def test_every_fault_has_its_tests_or_says_not_yet() -> None:
     rows = fault_rows()
-    assert sorted(rows) == list(range(1, 49))
+    assert sorted(rows) == list(range(1, 52))
     assert [number for number, cell in rows.items() if not cell.startswith(("`test_", "not yet"))] == []
 
 

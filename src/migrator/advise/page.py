@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.advise.formats import FORMATS
 from migrator.advise.shown import printable, to_shown
-from migrator.errors import UsageError
+from migrator.extras import require_extra
 from migrator.target.forecast import duration_words, money_words, size_words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _VALUE_WIDTH = 40
-_MISSING = 'a page needs the package {}, which is not installed\n  pip install "migrator[html]"'
 
 
 def render(template: str, **values: Any) -> str:
@@ -27,18 +26,14 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def require_extra() -> None:
-    """Find out before the work is done, not after, that the packages for pages are missing."""
-    try:
-        import jinja2  # noqa: F401 (only whether it is there)
-        import py_mini_racer  # noqa: F401
-    except ImportError as error:
-        raise UsageError(_MISSING.format(error.name), code="extra_missing") from error
+def require_page() -> None:
+    """Find out before the work is done that pages cannot be written here. Raises UsageError."""
+    require_extra("html", "a page", "jinja2", "py_mini_racer")
 
 
 @cache
 def _environment() -> Environment:
-    require_extra()
+    require_page()
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

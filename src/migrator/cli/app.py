@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import NoReturn
 import click
 
 import migrator
-from migrator.cli import commands, files, rollback, runs, suggest, tables
+from migrator.cli import commands, files, iam, rollback, runs, suggest, tables
 from migrator.cli.logs import configure, log_options
 from migrator.cli.outcome import exit_code_of
 from migrator.cli.streams import prepare_streams
@@ -52,6 +53,7 @@ for command in (
     rollback.rollback,
     runs.runs,
     tables.table,
+    iam.iam,
     files.dump,
     commands.local,
 ):
@@ -71,6 +73,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     prepare_streams()
+    logging.captureWarnings(True)
     signal.signal(signal.SIGTERM, _end_on_sigterm)
     # What is imported stays: to look for garbage in it again and again takes a quarter of the time of a short command.
     gc.set_threshold(_COLLECT_EVERY)

@@ -73,9 +73,9 @@ def _analysis_format(output_format: str) -> Callable[[Analysis], str]:
     from migrator.advise import analysis
 
     if output_format == "html":
-        from migrator.advise.page import require_extra
+        from migrator.advise.page import require_page
 
-        require_extra()
+        require_page()
         from migrator.advise.page_analysis import to_html
 
         return to_html
@@ -111,6 +111,7 @@ def check(plan_path: Path, local: bool) -> int:
 @file_option("--html", "page", help="Also write the report as a page, with pictures, to FILE.")
 @click.option("--no-values", is_flag=True, help="Leave keys and values of rejected rows out of the page.")
 @prices_option
+@click.option("--summary", is_flag=True, help="Print one line, for a scheduler's mail, instead of a line an entity.")
 @click.option("--restart", is_flag=True, help="Give a run that was cut off up, and begin afresh.")
 @click.option(
     "--via",
@@ -127,6 +128,7 @@ def run(
     page: Path | None,
     no_values: bool,
     prices_file: Path | None,
+    summary: bool,
     restart: bool,
     via: str | None,
     local: bool,
@@ -137,6 +139,7 @@ def run(
     A run does not go on with another source, mapping or table than it began with: put them back, or use --restart.
     """
     from migrator.run.engine import run_plan
+    from migrator.run.summary import summary_line
     from migrator.target.prices import load_prices
 
     if no_values and not page:
@@ -144,9 +147,9 @@ def run(
     if via and local:
         raise UsageError("--via and --local exclude each other: --via DIR writes files without any target")
     if page:
-        from migrator.advise.page import require_extra
+        from migrator.advise.page import require_page
 
-        require_extra()
+        require_page()
     prices = load_prices(prices_file)
     with opened_plan(plan_path, local=local) as plan:
         require_entities(plan, entities)
@@ -159,7 +162,7 @@ def run(
             report_file=report,
             prices=prices,
         )
-    show(result.to_text())
+    show(summary_line(result.to_json()) if summary else result.to_text())
     if page:
         from migrator.advise.page_run import to_html
 

@@ -1,7 +1,8 @@
 """Logs for a person or for a collector, always on standard error.
 
-Only this project's logger is set up: botocore's debug log would put signed requests on the screen. One can still get
-into a traceback: DynamoDB answers a wrong signature by quoting the request, so what goes out is looked through.
+`--log-level` is about this project's logger alone: botocore's debug log would put signed requests on the screen. What
+other packages warn of comes the same way out, so that a log of JSON lines has no others. A request can still get into a
+traceback: DynamoDB answers a wrong signature by quoting it, so what goes out is looked through.
 """
 
 from __future__ import annotations
@@ -87,13 +88,14 @@ class StandardErrorHandler(logging.Handler):
 
 
 def configure(level: str | None = None, log_format: str | None = None) -> None:
-    """Set up the project's logger; what is None stays as it was."""
+    """Set up the log; what is None stays as it was."""
     log = logging.getLogger("migrator")
-    handler = next((h for h in log.handlers if isinstance(h, StandardErrorHandler)), None)
+    handler = _handler()
     if handler is None:
         handler = StandardErrorHandler()
         handler.setFormatter(TextFormatter())
-        log.addHandler(handler)
+        # The root's own level stays at warning, and holds for every package that says nothing else.
+        logging.getLogger().addHandler(handler)
         log.setLevel(logging.INFO)
     if level:
         log.setLevel(level.upper())
@@ -102,8 +104,12 @@ def configure(level: str | None = None, log_format: str | None = None) -> None:
 
 
 def as_json() -> bool:
-    handlers = logging.getLogger("migrator").handlers
-    return any(isinstance(handler.formatter, JsonFormatter) for handler in handlers)
+    handler = _handler()
+    return handler is not None and isinstance(handler.formatter, JsonFormatter)
+
+
+def _handler() -> StandardErrorHandler | None:
+    return next((h for h in logging.getLogger().handlers if isinstance(h, StandardErrorHandler)), None)
 
 
 def log_options(function: _Decorated) -> _Decorated:

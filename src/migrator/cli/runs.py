@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from migrator.cli.follow import follow as follow_run
 from migrator.cli.logs import log_options
 from migrator.cli.options import file_option, local_option, opened_plan, plan_argument, show_progress
 from migrator.cli.outcome import complain, show
@@ -18,17 +19,21 @@ _log = logging.getLogger("migrator.cli")
 @click.command()
 @plan_argument
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--follow", is_flag=True, help="Show how far the run is that is under way, until it has ended.")
 @log_options
-def runs(plan_path: Path, output_format: str) -> int:
+def runs(plan_path: Path, output_format: str, follow: bool) -> int:
     """List the past runs of a plan, newest first: their results and their reports.
 
     Dry runs and retries are among them. A run that was cut off is `unfinished`, and `migrator run` goes on with it. One
     that was taken back is `rolled back`; where that was cut off, it is `rollback unfinished`, and `migrator rollback`
-    goes on with it.
+    goes on with it. --follow only looks on: Ctrl-C ends the looking, and the exit code is 0 however the run ends.
     """
     from migrator.run.runs import past_runs
 
     with opened_plan(plan_path) as plan:
+        if follow:
+            follow_run(plan, as_json=output_format == "json")
+            return 0
         past = past_runs(plan)
     for damage in past.damaged:
         _log.warning("%s", damage)

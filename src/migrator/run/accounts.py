@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +38,13 @@ class Accounts:
     def warn(self, number: int, warnings: int) -> None:
         entity = self.entities[number]
         self.entities[number] = replace(entity, warnings=entity.warnings + warnings)
+
+    def delete(self, items: Mapping[str, int]) -> None:
+        """Items that are deleted, by the entities that gave them; of one that is gone, with the first of the run."""
+        numbers = {entity.entity: number for number, entity in reversed(self.entities.items())}
+        for name, count in items.items():
+            number = numbers.get(name, min(self.entities))
+            self.entities[number] = replace(self.entities[number], deleted=self.entities[number].deleted + count)
 
     def book(self, result: SegmentResult) -> None:
         self.entities[result.unit_number] = book(self.entities[result.unit_number], result)

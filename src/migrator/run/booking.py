@@ -43,6 +43,7 @@ def book(entity: EntityResult, result: SegmentResult) -> EntityResult:
         items=entity.items + result.items,
         written=entity.written + write.written,
         skipped=entity.skipped + result.skipped + write.skipped,
+        unchanged=entity.unchanged + result.unchanged,
         rejected=entity.rejected + len(result.rejects),
         failed=entity.failed + len(write.failed),
         unsent=entity.unsent + write.unsent,

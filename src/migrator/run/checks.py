@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.mapping.model import TableDefinition
+from migrator.run.hooks import iter_missing
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.plan import Plan
 from migrator.run.report import first_exit_code
@@ -48,6 +49,7 @@ class CheckReport:
     health: dict[str, Any]
     tables: tuple[TableCheck, ...]
     create_table: str
+    missing_commands: tuple[str, ...] = ()  #: the plan's own, in words
 
     @property
     def exit_code(self) -> int:
@@ -66,6 +68,7 @@ class CheckReport:
             yield f"  {name}: {source or 'fixed items'} -> {target}"
         found = "a run will look for keys that two rows share" if self.needs_proof else "proved unique by the schema"
         yield f"keys: {found}"
+        yield from self.missing_commands
         yield "target"
         yield from (f"  {name}: {self.health[key]}" for key, name in _HEALTH.items() if self.health[key] is not None)
         for table in self.tables:
@@ -92,6 +95,7 @@ def check_plan(plan: Plan) -> CheckReport:
             health=health(opened.client(), plan.target, [table.name for table in opened.tables.values()]),
             tables=tuple(_check_table(opened, table) for table in opened.tables.values()),
             create_table=plan.settings.create_table,
+            missing_commands=tuple(iter_missing(plan)),
         )
 
 

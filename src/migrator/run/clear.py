@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from migrator.run.incremental import distrust_ledger
 from migrator.run.lock import plan_lock
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.tables import require_table
+from migrator.run.watermark import forget_marks
 from migrator.target.clear import count_items, delete_items, require_clearable
 from migrator.target.session import create_client
 
@@ -40,6 +42,8 @@ def clear_table(plan: Plan, name: str, *, progress: bool = False) -> Cleared:
     with plan_lock(settings.state_dir, plan.name, settings.lock_wait_s):
         client = create_client(plan.target)
         require_clearable(client, table)
+        distrust_ledger(plan, client)
+        forget_marks(plan, client)
         with progress_bar("deleted", shown=progress, unit="items") as bar:
             deleted = delete_items(client, table, settings.retry_policy, bar.update)
         return Cleared(name, deleted, count_items(client, table, settings.retry_policy))

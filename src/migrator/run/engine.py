@@ -15,17 +15,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from migrator.errors import MigratorError, StoppedError
+from migrator.run import hooks
 from migrator.run.accounts import Accounts
 from migrator.run.collisions import Loser, Losers
+from migrator.run.deleting import delete_missing, items_to_delete
 from migrator.run.ending import report_of, stopped_by
 from migrator.run.forecast import forecast_run
-from migrator.run.history import RunFolder, remember_start
+from migrator.run.history import RunFolder, progress_file, remember_start
+from migrator.run.incremental import Increment, distrust_ledger, open_increment
+from migrator.run.increments import ByHash, ByWatermark
 from migrator.run.lifetime import Lifetime
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.outset import pacing
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
+from migrator.run.progress_file import ProgressFile, Share
 from migrator.run.proof import proof
 from migrator.run.recorder import Recorder
 from migrator.run.rejects import FailedFile, RejectFile
@@ -33,8 +38,10 @@ from migrator.run.report import RunReport, check_accounts
 from migrator.run.resume import rest_of
 from migrator.run.segment import Segment, SegmentResult
 from migrator.run.sinks import WriteOptions
+from migrator.run.telling import told
 from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
+from migrator.run.watermark import Clock, Watermarks, open_watermarks
 from migrator.run.ways import way_of
 from migrator.run.workers import Workers, working
 from migrator.run.writing import write_segment
@@ -67,6 +74,7 @@ def run_plan(
     """
     settings = plan.settings
     with (
+        told(plan, silent=dry_run) as ending,
         working(settings.parallelism, pacing=pacing(plan), max_duration_s=settings.max_duration_s) as workers,
         ExitStack() as held,
     ):
@@ -74,6 +82,7 @@ def run_plan(
         report = run.report_of(lambda: run.execute(held, entities, restart=restart))
         _write_reports(report, filter(None, (run.folder.report, report_file)))
         run.end(report)
+        ending.report(report, run.folder.report)
     return report
 
 
@@ -100,8 +109,11 @@ class _Run:
         self._way = way_of(plan, workers, dry_run=dry_run, progress=progress)
         self._prices = prices
         self._life = Lifetime(plan)
+        self._progress_file = ProgressFile(progress_file(plan))
         self._is_locked = False
         self._opened: OpenRun | None = None
+        self._increment: Increment | None = None
+        self._watermarks: Watermarks | None = None
         self._accounts = Accounts(plan.settings)
         self._error: MigratorError | None = None
         self._verification: VerifyReport | None = None
@@ -111,8 +123,14 @@ class _Run:
         return self._life.folder
 
     def end(self, report: RunReport) -> None:
-        if self._is_locked:
-            self._life.end(report)
+        if not self._is_locked:
+            return
+        if report.has_ended and not self._dry:
+            if self._increment:
+                self._increment.take_over(self.folder.run_id)
+            if self._watermarks:
+                self._watermarks.save(report)
+        self._life.end(report)
 
     def report_of(self, execute: Callable[[], None]) -> RunReport:
         self._error = stopped_by(execute, self._stop) or self._error
@@ -129,6 +147,7 @@ class _Run:
             resumed=self._life.saved is not None,
             timeline=self._accounts.timeline,
             verification=self._verification,
+            incremental=settings.incremental.name if (settings := self._plan.settings).incremental else None,
             via=self._way.told,
         )
         check_accounts(report)
@@ -146,6 +165,9 @@ class _Run:
         saved = self._life.saved
         if saved is not None:
             self._accounts.restore(saved, self._life.done.values())
+        held.enter_context(self._progress_file.of_run(self.folder.run_id, dry_run=self._dry))
+        if not self._dry:
+            hooks.start(self._plan, self.folder, self._stop)
         with open_run(
             self._plan,
             names,
@@ -157,12 +179,27 @@ class _Run:
             self._opened = opened
             if saved is None:
                 self._accounts.open(opened.names())
-            self._migrate(opened, names)
+            self._begin(opened, names)
+            self._look_back(held, opened, names, restart=restart)
+            self._migrate(opened)
 
-    def _migrate(self, opened: OpenRun, names: Sequence[str]) -> None:
+    def _look_back(self, held: ExitStack, opened: OpenRun, names: Sequence[str], *, restart: bool) -> None:
+        """What the last run left, where the plan says that only what changed is to be sent."""
+        way, has_parts = self._plan.settings.incremental, bool(self._life.done)
+        if isinstance(way, ByHash):
+            ledger = open_increment(opened, self.folder, names, dry_run=self._dry, restart=restart, has_parts=has_parts)
+            self._increment = held.enter_context(ledger)
+        elif self._way.fills_tables and not self._dry:
+            distrust_ledger(self._plan, opened.client())
+        if isinstance(way, ByWatermark):
+            self._watermarks = open_watermarks(opened, way, restart=restart, has_parts=has_parts, clock=Clock.read())
+
+    def _begin(self, opened: OpenRun, names: Sequence[str]) -> None:
         self._way.prepare(opened, self._life)
         if self._life.saved is None and not self._dry:
             self._life.begin(opened, names, *self._way.place(opened))
+
+    def _migrate(self, opened: OpenRun) -> None:
         for number, repeats in opened.iter_repeats():
             self._accounts.warn(number, repeats)
         if error := self._accounts.over_limit(self.folder.rejects):
@@ -170,21 +207,36 @@ class _Run:
         with proof(opened, self._workers, kept=not self._dry) as losers:
             if not self._stop.flag.is_set():
                 self._write_all(opened, losers)
+        if self._increment and not self._error and not self._stop.flag.is_set():
+            self._delete_missing(opened, self._increment)
         verifies = self._plan.settings.verify != "none" and self._way.fills_tables
         if verifies and not self._dry and not self._stop.flag.is_set():
             self._verify(opened)
 
     def _verify(self, opened: OpenRun) -> None:
+        self._progress_file.enter("verifying", self._accounts)
         sample = VERIFY_SAMPLE if self._plan.settings.verify == "sample" else None
         self._verification = verify_opened(opened, self._workers, sample=sample, progress=self._progress)
+
+    def _delete_missing(self, opened: OpenRun, increment: Increment) -> None:
+        self._progress_file.enter("deleting", self._accounts)
+        items = items_to_delete(increment)
+        if not self._dry:
+            delete_missing(opened, increment, self._workers, self._life.undo, progress=self._progress)
+        if not self._stop.flag.is_set():
+            self._accounts.delete(items)
 
     def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
         if not self._dry:
             remember_start(self._plan, self.folder)
         options = self._way.options(opened, self._life)
+        if self._increment:  # its parts are no larger than they are to be in memory
+            options = replace(options, in_parts=True, ledger=self._increment.use())
 
         def task(segment: Segment) -> _Task:
             lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
+            if self._watermarks and not lost:  # rows that lose are known by their places among all
+                segment = self._watermarks.narrow(segment)
             return segment, lost, options, self._accounts.reject_room()
 
         def follow(result: SegmentResult) -> _Task | None:
@@ -192,6 +244,8 @@ class _Run:
                 return None
             return task(opened.segments[result.number].after(result.done, result.rest))
 
+        share = Share(len(opened.segments), opened.segment_rows, self._life.done)
+        self._progress_file.enter("writing", self._accounts, share)
         with (
             RejectFile(self.folder.rejects, self._life.totals.rejects_bytes) as rejects,
             FailedFile(self.folder.failed, self._life.totals.failed_bytes) as failed,
@@ -201,6 +255,7 @@ class _Run:
                 for results in self._workers.map_together(write_segment, map(task, self._iter_left(opened)), follow):
                     self._settle(recorder, results)
                     bar.update(sum(result.read for result in results))
+                    self._progress_file.update(self._accounts, results)
             recorder.close()
             if not self._stop.flag.is_set():
                 for result in self._way.finish(opened, self._life, self._accounts, losers):
@@ -215,6 +270,8 @@ class _Run:
 
     def _settle(self, recorder: Recorder, results: Sequence[SegmentResult]) -> None:
         try:
+            if self._increment:
+                self._increment.take(results)
             recorder.take(results)
         except StoppedError:
             self._stop.stop()  # the workers must not go on with what can no longer be recorded

@@ -35,6 +35,8 @@ def plan_guards(plan: Plan, names: Sequence[str]) -> dict[str, str]:
         "the version of SQLite": sqlite3.sqlite_version,
         "the entities that are run": [name for name in plan.entity_names if not names or name in names],
         **{f"settings.{name}": getattr(plan.settings, name) for name in GUARDED_SETTINGS},
+        # What it may delete can be changed until it does.
+        "settings.incremental": plan.settings.incremental and plan.settings.incremental.name,
         **({VIA: plan.via} if plan.via else {}),
         **dict(_mappings(plan)),
     }

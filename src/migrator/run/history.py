@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +23,8 @@ from migrator.run.report import write_json
 from migrator.target.session import TargetSettings
 
 _SNAPSHOTS = "snapshots"
+_INTENTS = "intents"
+_TARGET_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,16 @@ class RunFolder:
     def snapshots(self) -> Path:
         """Private copies of the sources, and what is proved of them: there for as long as the run is unfinished."""
         return self.path.parents[1] / _SNAPSHOTS / self.run_id
+
+    def intents(self, target: str) -> Path:
+        """What the run was about to send to a target: there for as long as no ledger knows."""
+        return self.snapshots / _INTENTS / target[:_TARGET_DIGITS]
+
+    def left_intents(self) -> Iterator[tuple[str, Path]]:
+        """What other runs left behind: the target and the folder of each."""
+        for folder in sorted(self.snapshots.parent.glob(f"*/{_INTENTS}/*")):
+            if folder.parents[1] != self.snapshots:
+                yield folder.name, folder
 
     def prune(self, keep: int, *, spare: Iterable[str] = ()) -> None:
         """Remove the folders of the oldest runs, all but `keep` (this one is the newest) and an unfinished one."""
@@ -121,6 +133,21 @@ def state_file(plan: Plan) -> Path:
 def verification_folder(plan: Plan) -> Path:
     """Where the plan's unfinished verification keeps what going on takes."""
     return _folder(plan) / "verify"
+
+
+def progress_file(plan: Plan) -> Path:
+    """Where a run under way tells how far it is."""
+    return _folder(plan) / "progress.json"
+
+
+def ledger_file(plan: Plan, target: str) -> Path:
+    """Where the plan's ledger of a target is, by the target's digest."""
+    return _folder(plan) / "ledgers" / f"{target[:_TARGET_DIGITS]}.sqlite"
+
+
+def marks_file(plan: Plan, target: str) -> Path:
+    """Where the plan's watermarks of a target are, by the target's digest."""
+    return _folder(plan) / "ledgers" / f"{target[:_TARGET_DIGITS]}.marks.json"
 
 
 def remember_start(plan: Plan, folder: RunFolder) -> None:

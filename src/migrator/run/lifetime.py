@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 from migrator.errors import StoppedError
 from migrator.run.checkpoint import Checkpoint, Done, SavedRun, TableState, Totals, open_checkpoint
 from migrator.run.fingerprint import plan_guards
 from migrator.run.history import new_run, state_file
+from migrator.run.incremental import is_taken_over, take_in_intents
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
 from migrator.run.report import Requests, RunReport
@@ -41,12 +43,18 @@ class Lifetime:
         """Over all parts of the run."""
         return self.totals.worked_s + time.monotonic() - self._clock
 
+    @property
+    def undo(self) -> Path | None:
+        """Where what the run replaces is kept, if it is."""
+        return self.folder.undo if self._plan.settings.rollback else None
+
     def take_up(self, held: ExitStack, names: Sequence[str], *, restart: bool) -> None:
         """Open the checkpoint for as long as `held` is, and go on with the run that it has unfinished.
 
         Only under the plan's lock. Raises StoppedError where that run cannot go on.
         """
         self._checkpoint = held.enter_context(open_checkpoint(state_file(self._plan), restart=restart))
+        self._end_taken_over(restart=restart)
         self.saved = run_to_resume(self._plan, names, self._checkpoint, restart=restart)
         if self.saved is not None:
             log.info("run %s goes on", self.saved.run_id)
@@ -54,6 +62,7 @@ class Lifetime:
             self.started, self.totals = self.saved.started_at, self.saved.totals
             self.done = self._checkpoint.segments(self.saved.run_id)
             self._is_recorded = True
+        take_in_intents(self._plan, self.folder, restart=restart)
         self.folder.sweep_snapshots()
         held.callback(self._tidy)
 
@@ -89,7 +98,7 @@ class Lifetime:
         """With the report on disk: the run is finished, or stopped until it goes on."""
         keep_runs = self._plan.settings.keep_runs
         if self._checkpoint is not None and self._is_recorded:
-            if report.error is None:
+            if report.has_ended:
                 self._checkpoint.end(self.folder.run_id, "finished", keep_runs)
                 self._is_recorded = False
             else:
@@ -97,6 +106,13 @@ class Lifetime:
                 with suppress(StoppedError):
                     self._checkpoint.pause(self.folder.run_id, report.requests, report.duration_s)
         self.folder.prune(keep_runs)
+
+    def _end_taken_over(self, *, restart: bool) -> None:
+        """The run that is unfinished has ended, if its ledger says so: it died just before the checkpoint did."""
+        assert self._checkpoint is not None
+        unfinished = self._checkpoint.unfinished()
+        if unfinished is not None and is_taken_over(self._plan, unfinished, restart=restart):
+            self._checkpoint.end(unfinished.run_id, "finished", self._plan.settings.keep_runs)
 
     def _tidy(self) -> None:
         if not self._is_recorded:

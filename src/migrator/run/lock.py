@@ -20,6 +20,8 @@ from urllib.parse import quote
 from migrator.errors import LockHeldError, StoppedError
 
 POLL_S = 0.2
+#: Who looks whether the lock is held has it for a moment, and must not turn a run away.
+_GLANCE_S = 0.05
 
 
 @contextmanager
@@ -35,7 +37,7 @@ def plan_lock(
     path = lock_path(state_dir, plan_name)
     descriptor = _open(path)
     try:
-        _acquire(descriptor, path, plan_name, clock() + wait_s, clock, sleep)
+        _acquire(descriptor, path, plan_name, clock() + max(wait_s, _GLANCE_S), clock, sleep)
         _write_holder(descriptor)
         yield path
     finally:
@@ -71,6 +73,14 @@ def last_taken(state_dir: str | Path, plan_name: str) -> tuple[int | None, bool]
     path = lock_path(state_dir, plan_name)
     # Each taker writes its name into the file.
     return path.stat().st_mtime_ns if path.exists() else None, is_locked(state_dir, plan_name)
+
+
+def held_since(state_dir: str | Path, plan_name: str) -> datetime | None:
+    """Since when the lock's last holder has had it; None where that cannot be told."""
+    try:
+        return datetime.fromisoformat(json.loads(lock_path(state_dir, plan_name).read_bytes())["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _open(path: Path) -> int:

@@ -27,12 +27,15 @@ from migrator.run.records import ItemRecord, Labels
 from migrator.run.segment import Segment, SegmentResult, Unit
 from migrator.run.workers import Workers
 from migrator.source.integrity import check_integrity
+from migrator.source.ranges import iter_ranges
+from migrator.source.read import WHOLE, Range
 from migrator.source.relation import quote
-from migrator.source.rows import iter_ranges
 from migrator.source.snapshot import Snapshot, connect, take_snapshot
 from migrator.target.session import create_client
 
 SEGMENT_ROWS = 20_000
+#: The ranges of a unit's rows, each with the parts of a ledger that it comes of.
+Cut = Callable[[Unit], Iterator[tuple[Range, tuple[int, ...]]]]
 #: A segment gives a file, of which an import takes fewer the larger they are; a kill costs no more than these rows.
 VIA_SEGMENTS = 5
 
@@ -66,6 +69,7 @@ class OpenRun:
         self.snapshots = tuple(snapshots)
         self.scratch = scratch
         self.tables = {entity.table_number: entity.table for entity in entities}
+        self.cut: Cut = self.cut_evenly
         self._client: Any = None
 
     @property
@@ -81,17 +85,19 @@ class OpenRun:
     @cached_property
     def segments(self) -> list[Segment]:
         """The work, in order: cut on first use, since cutting walks the keys of every table."""
-        return list(self._cut())
-
-    def _cut(self) -> Iterator[Segment]:
         numbers = itertools.count()
-        for unit in (unit for entity in self.entities for unit in entity.units):
-            if unit.read is None or unit.snapshot is None:
-                yield Segment(next(numbers), unit)
-                continue
-            with connect(unit.snapshot) as connection:
-                for part in iter_ranges(connection, unit.read.relation, self.segment_rows):
-                    yield Segment(next(numbers), unit, part)
+        units = (unit for entity in self.entities for unit in entity.units)
+        return [
+            Segment(next(numbers), unit, part, origins=origins) for unit in units for part, origins in self.cut(unit)
+        ]
+
+    def cut_evenly(self, unit: Unit) -> Iterator[tuple[Range, tuple[int, ...]]]:
+        if unit.read is None or unit.snapshot is None:
+            yield WHOLE, ()
+            return
+        with connect(unit.snapshot) as connection:
+            for part in iter_ranges(connection, unit.read.relation, self.segment_rows):
+                yield part, ()
 
     def names(self) -> tuple[SavedEntity, ...]:
         """How the report names the entities, in the order of their numbers."""

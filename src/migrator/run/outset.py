@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from migrator.run.comparing import LedgerUse
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
 from migrator.run.sinks import WriteOptions
@@ -17,9 +18,15 @@ from migrator.target.tablefound import describe
 
 
 def write_options(
-    opened: OpenRun, *, dry_run: bool, resumed: bool, in_parts: bool, undo: Path | None = None
+    opened: OpenRun,
+    *,
+    dry_run: bool,
+    resumed: bool,
+    in_parts: bool,
+    undo: Path | None = None,
+    ledger: LedgerUse | None = None,
 ) -> WriteOptions:
-    """As the plan says; `resumed`, `in_parts` and `undo` as `WriteOptions` has them."""
+    """As the plan says; `resumed`, `in_parts`, `undo` and `ledger` as `WriteOptions` has them."""
     settings, target = opened.plan.settings, opened.plan.target
     return WriteOptions(
         target=target,
@@ -30,6 +37,7 @@ def write_options(
         resumed=resumed,
         in_parts=in_parts,
         undo=undo,
+        ledger=ledger,
     )
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,14 +14,15 @@ from migrator.errors import DocumentError, Problem, known_names
 from migrator.mapping.document import FIXED_ITEMS, load_mapping, read_version
 from migrator.mapping.model import Mapping, TableDefinition
 from migrator.node import Node, describe, read_document
+from migrator.run.durations import read_duration, read_positive_duration
+from migrator.run.increments import Incremental, read_incremental
+from migrator.run.unattended import Command, Metrics, read_command, read_metrics
 from migrator.target.backoff import RetryPolicy
 from migrator.target.session import TargetSettings
-from migrator.yamlfile import Filled, load_yaml, scalar
+from migrator.yamlfile import Filled, load_yaml
 
 PLAN_KEYS = ("version", "name", "source", "mappings", "entities", "target", "settings")
 TARGET_KEYS = ("region", "endpoint_url", "profile", "role_arn")
-_UNITS_S = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
-_DURATION = re.compile(rf"(\d+(?:\.\d+)?)({'|'.join(_UNITS_S)})")
 #: Files that SQLite keeps beside a database: a glob such as shop.sqlite* finds them, too.
 _COMPANIONS = ("-wal", "-shm", "-journal")
 #: How a mapping calls what its definition calls otherwise.
@@ -43,6 +42,7 @@ class Settings:
     max_rejects: int | None = None
     on_existing: Literal["replace", "skip", "error"] = "replace"
     on_changed: Literal["refuse", "restart"] = "refuse"
+    incremental: Incremental | None = None
     backup: bool | str = False  #: True, or the backup's name
     rollback: bool = False
     verify: Literal["none", "sample", "full"] = "none"
@@ -53,6 +53,11 @@ class Settings:
     max_attempts: int = 10
     keep_runs: int = 30
     state_dir: str = ".migrator"  #: absolute in a loaded plan
+    on_start: Command | None = None
+    on_success: Command | None = None
+    on_failure: Command | None = None
+    hook_timeout_s: float = 60.0
+    metrics: Metrics = Metrics()  # noqa: RUF009  # frozen
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -89,6 +94,8 @@ def load_plan(path: str | Path) -> Plan:
 
 
 def _read_plan(node: Node) -> Plan:
+    if isinstance(node.value, dict) and "table" in node.value and "mappings" not in node.value:
+        node.refuse("this is a mapping", "name the plan that lists it under mappings:")
     fields = node.fields(*PLAN_KEYS)
     fields.get("version", read_version, 1)
     name = fields.need("name", _name)
@@ -133,15 +140,16 @@ def _text_or_nothing(node: Node) -> str | None:
 # ---- paths
 
 
-def _absolute(node: Node, text: str) -> str:
-    return os.path.normpath(node.document.path.parent / text)
+def _paths(node: Node) -> tuple[str, ...]:
+    """One path or a list of them."""
+    paths = (node.path_from_document(),) if isinstance(node.value, str) else node.each(Node.path_from_document)
+    if not paths:
+        node.refuse("names no file")
+    return paths
 
 
 def _sources(node: Node) -> tuple[str, ...]:
-    texts = (node.text(),) if isinstance(node.value, str) else node.each(Node.text)
-    if not texts:
-        node.refuse("names no file")
-    return tuple(dict.fromkeys(path for text in texts for path in _expand(_absolute(node, text))))
+    return tuple(dict.fromkeys(path for named in _paths(node) for path in _expand(named)))
 
 
 def _expand(path: str) -> list[str]:
@@ -153,12 +161,9 @@ def _expand(path: str) -> list[str]:
 
 
 def _mappings(node: Node) -> tuple[Mapping, ...]:
-    texts = (node.text(),) if isinstance(node.value, str) else node.each(Node.text)
-    if not texts:
-        node.refuse("names no file")
     mappings: list[Mapping] = []
     problems: list[Problem] = []
-    for path in dict.fromkeys(_absolute(node, text) for text in texts):
+    for path in dict.fromkeys(_paths(node)):
         try:
             mappings.append(load_mapping(path))
         except DocumentError as error:
@@ -218,24 +223,6 @@ def _whole(low: int, high: int | None = None) -> Callable[[Node], int]:
     return lambda node: node.integer(low, high)
 
 
-def read_duration(node: Node) -> float:
-    """Seconds: 6h, 90m, 300s, 500ms, 2d, or a plain number of seconds."""
-    value = scalar(node.value) if isinstance(node.value, Filled) else node.value
-    if isinstance(value, int | Decimal) and not isinstance(value, bool) and Decimal(value).is_finite() and value >= 0:
-        return float(value)
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        node.refuse(f"must be a duration, as 30s, 90m, 6h or 2d, and is {describe(value)}")
-    return float(Decimal(match[1]) * _UNITS_S[match[2]])
-
-
-def _positive_duration(node: Node) -> float:
-    seconds = read_duration(node)
-    if seconds <= 0:
-        node.refuse("must be longer than nothing")
-    return seconds
-
-
 def _backup(node: Node) -> bool | str:
     if not isinstance(node.value, dict):
         return node.boolean()
@@ -256,18 +243,24 @@ SETTINGS: dict[str, tuple[str, Callable[[Node], Any]]] = {
     "max_rejects": ("max_rejects", _whole(0)),
     "on_existing": ("on_existing", _choice("replace", "skip", "error")),
     "on_changed": ("on_changed", _choice("refuse", "restart")),
+    "incremental": ("incremental", read_incremental),
     "backup": ("backup", _backup),
     "rollback": ("rollback", Node.boolean),
     "verify": ("verify", _choice("none", "sample", "full")),
     "integrity_check": ("integrity_check", _choice("full", "off")),
-    "max_duration": ("max_duration_s", _positive_duration),
+    "max_duration": ("max_duration_s", read_positive_duration),
     "lock_wait": ("lock_wait_s", read_duration),
-    "give_up_after": ("give_up_after_s", _positive_duration),
+    "give_up_after": ("give_up_after_s", read_positive_duration),
     "max_attempts": ("max_attempts", _whole(1)),
     "keep_runs": ("keep_runs", _whole(1)),
-    "state_dir": ("state_dir", lambda node: _absolute(node, node.text())),
-    "connect_timeout": ("connect_timeout_s", _positive_duration),
-    "read_timeout": ("read_timeout_s", _positive_duration),
+    "state_dir": ("state_dir", Node.path_from_document),
+    "on_start": ("on_start", read_command),
+    "on_success": ("on_success", read_command),
+    "on_failure": ("on_failure", read_command),
+    "hook_timeout": ("hook_timeout_s", read_positive_duration),
+    "metrics": ("metrics", read_metrics),
+    "connect_timeout": ("connect_timeout_s", read_positive_duration),
+    "read_timeout": ("read_timeout_s", read_positive_duration),
     "connections": ("connections", _whole(1, 1024)),
 }
 _SESSION_KEYS = ("connect_timeout_s", "read_timeout_s", "connections")
@@ -276,9 +269,15 @@ _SESSION_KEYS = ("connect_timeout_s", "read_timeout_s", "connections")
 def _settings(node: Node) -> dict[str, Any]:
     fields = node.fields(*SETTINGS)
     given = {field: fields.get(key, read, None) for key, (field, read) in SETTINGS.items() if key in fields}
+    if given.get("incremental") and given.get("on_existing", "replace") != "replace":
+        fields.fail(
+            f"incremental does not go with on_existing: {given['on_existing']}",
+            "an item that changed takes the place of the one that is there: leave on_existing out",
+        )
     fields.finish()
     return _settings_of(node, given)
 
 
 def _settings_of(node: Node, given: dict[str, Any]) -> dict[str, Any]:
-    return {"parallelism": len(os.sched_getaffinity(0)), "state_dir": _absolute(node, ".migrator"), **given}
+    state_dir = str(node.document.path.parent / ".migrator")
+    return {"parallelism": len(os.sched_getaffinity(0)), "state_dir": state_dir, **given}

@@ -8,6 +8,11 @@ from typing import Any
 from tqdm import tqdm
 
 
+def live_line() -> tqdm[Any]:
+    """A line that is written over; for a terminal."""
+    return tqdm(bar_format="{desc}", file=sys.stderr, leave=False)
+
+
 def progress_bar(what: str, *, shown: bool, unit: str = "rows", total: int | None = None) -> tqdm[Any]:
     """A bar that counts; silent unless it is `shown` and a terminal looks on."""
     silent = not (shown and sys.stderr.isatty())

@@ -23,6 +23,7 @@ from migrator.run.deadletters import DeadLetters, Letter, NewLetters
 from migrator.run.ending import report_of, stopped_by
 from migrator.run.fingerprint import target_digest
 from migrator.run.history import RunFolder, new_run, state_file
+from migrator.run.incremental import use_of_retry
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.outset import pacing, set_paces, write_options
@@ -152,7 +153,8 @@ class _Retry:
         if not self._dry:
             set_paces(opened, self._workers.governors)
         # The run has written the other items of these rows, so one that is there already may be ours.
-        options = write_options(opened, dry_run=self._dry, resumed=True, in_parts=False, undo=undo)
+        noted = None if self._dry else use_of_retry(opened, self.folder)
+        options = write_options(opened, dry_run=self._dry, resumed=True, in_parts=False, undo=undo, ledger=noted)
         # No more rows are rejected than there were before, so `max_rejects` has nothing to guard.
         left = takewhile(lambda _: not self._workers.stop.flag.is_set(), pieces)
         tasks = ((piece.segment, piece.losers, options, None) for piece in left)

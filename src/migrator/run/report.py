@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 #: The first that applies is the exit code of a command.
 EXIT_CODES_BY_PRECEDENCE = (130, 143, 5, 2, 3, 4, 1, 0)
 
+_TOTALS = ("read", "items", "written", "skipped", "unchanged", "deleted", "rejected", "failed", "write_units")
 _STATUS_BY_EXIT_CODE = {0: "succeeded", 1: "completed_with_rejects", 130: "interrupted", 143: "interrupted"}
 
 
@@ -50,6 +51,8 @@ class EntityResult:
     items: int = 0
     written: int = 0
     skipped: int = 0
+    unchanged: int = 0
+    deleted: int = 0  #: items that no row gives any more; none of `items`
     rejected: int = 0
     failed: int = 0
     unsent: int = 0  #: rendered, but the run stopped before; for the accounts only
@@ -69,6 +72,8 @@ class EntityResult:
             "items": self.items,
             "written": self.written,
             "skipped": self.skipped,
+            "unchanged": self.unchanged,
+            "deleted": self.deleted,
             "rejected": self.rejected,
             "failed": self.failed,
             "warnings": self.warnings,
@@ -119,10 +124,11 @@ class RunError:
     message: str
     retryable: bool
     exit_code: int = 3
+    ends_run: bool = False
 
     @classmethod
     def of(cls, error: MigratorError) -> RunError:
-        return cls(error.code, str(error), error.retryable, error.exit_code)
+        return cls(error.code, str(error), error.retryable, error.exit_code, error.ends_run)
 
     def to_json(self) -> dict[str, Any]:
         return {"code": self.code, "message": self.message, "retryable": self.retryable}
@@ -185,8 +191,14 @@ class RunReport:
     timeline: Timeline = field(default_factory=Timeline)
     forecast: Forecast | None = None  #: of a dry run: what the run would take and cost
     retry: Retried | None = None  #: of a retry
+    incremental: str | None = None  #: how the run told what changed
     via: ViaFiles | None = None
     version: str = __version__
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing to go on with."""
+        return self.error is None or self.error.ends_run
 
     @property
     def exit_code(self) -> int:
@@ -200,8 +212,7 @@ class RunReport:
         return _STATUS_BY_EXIT_CODE.get(self.exit_code, "failed")
 
     def totals(self) -> dict[str, int | float]:
-        names = ("read", "items", "written", "skipped", "rejected", "failed", "write_units")
-        return {name: number(sum(getattr(entity, name) for entity in self.entities)) for name in names}
+        return {name: number(sum(getattr(entity, name) for entity in self.entities)) for name in _TOTALS}
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -212,6 +223,7 @@ class RunReport:
             "exit_code": self.exit_code,
             "dry_run": self.dry_run,
             "resumed": self.resumed,
+            **({"incremental": self.incremental} if self.incremental else {}),
             "started_at": timestamp(self.started_at),
             "finished_at": timestamp(self.finished_at),
             "duration_s": number(self.duration_s),
@@ -238,7 +250,7 @@ class RunReport:
 
 
 def check_accounts(report: RunReport) -> None:
-    """Every row read was rendered or rejected; every item was written, skipped or failed.
+    """Every row read was rendered or rejected; every item was written, skipped, failed, or there as it is.
 
     Only a run that was stopped may have items that were never sent. Raises MigratorError, code `accounts`.
     """
@@ -254,9 +266,10 @@ def _wrong_accounts(entity: EntityResult, *, stopped: bool) -> Iterable[str]:
     rows = entity.rendered_rows + entity.rejected
     if rows != entity.read:
         yield f"{entity.entity}: {entity.read} rows read, {rows} rendered or rejected"
-    items = entity.written + entity.skipped + entity.failed + (entity.unsent if stopped else 0)
+    settled = entity.written + entity.skipped + entity.failed + entity.unchanged
+    items = settled + (entity.unsent if stopped else 0)
     if items != entity.items:
-        yield f"{entity.entity}: {entity.items} items, {items} written, skipped or failed"
+        yield f"{entity.entity}: {entity.items} items, {items} written, skipped, failed or unchanged"
 
 
 def write_json(path: str | Path, document: dict[str, Any]) -> None:

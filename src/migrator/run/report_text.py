@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from migrator.run.report import EntityResult, Retried, RunReport
 
 _COLUMNS = ("read", "items", "written", "skipped", "rejected", "failed", "warnings", "bytes", "write_units")
+_INCREMENTAL_COLUMNS = ("read", "items", "written", "unchanged", "deleted", *_COLUMNS[3:])
 _HEADINGS = {"write_units": "write units", "duration_s": "seconds"}
-_DRY_HEADINGS = {**_HEADINGS, "written": "would write"}
+_DRY_HEADINGS = {**_HEADINGS, "written": "would write", "deleted": "would delete"}
 
 
 def text_lines(report: RunReport) -> Iterable[str]:
@@ -30,6 +31,13 @@ def text_lines(report: RunReport) -> Iterable[str]:
     if report.forecast:
         yield from report.forecast.lines()
         yield ""
+    yield from _notes(report)
+
+
+def _notes(report: RunReport) -> Iterable[str]:
+    """What else there is to know, and where to look."""
+    if report.incremental and report.incremental != "hash":
+        yield f"by {report.incremental}: rows that are gone are not seen, and their items stay"
     if report.via and report.via.files:
         yield f"files for an import: {report.via.files:,} of {size_words(report.via.bytes)} in {report.via.place}"
     if report.rejects and any(entity.rejected for entity in report.entities):
@@ -62,13 +70,14 @@ def _retry_text(retry: Retried) -> str:
 
 def _table(report: RunReport) -> list[str]:
     headings = _DRY_HEADINGS if report.dry_run else _HEADINGS
-    heading = ["entity", *(headings.get(c, c) for c in _COLUMNS), headings["duration_s"]]
-    rows = [_row(entity.entity, [entity], entity.duration_s) for entity in report.entities]
-    return aligned([heading, *rows, _row("total", report.entities, report.duration_s)])
+    columns = _INCREMENTAL_COLUMNS if report.incremental else _COLUMNS
+    heading = ["entity", *(headings.get(c, c) for c in columns), headings["duration_s"]]
+    rows = [_row(entity.entity, [entity], entity.duration_s, columns) for entity in report.entities]
+    return aligned([heading, *rows, _row("total", report.entities, report.duration_s, columns)])
 
 
-def _row(name: str, entities: Sequence[EntityResult], duration_s: float) -> list[str]:
-    sums = (sum(getattr(entity, column) for entity in entities) for column in _COLUMNS)
+def _row(name: str, entities: Sequence[EntityResult], duration_s: float, columns: Sequence[str]) -> list[str]:
+    sums = (sum(getattr(entity, column) for entity in entities) for column in columns)
     return [name, *map(_cell, sums), f"{duration_s:.1f}"]
 
 

@@ -24,6 +24,7 @@ from migrator.mapping.model import Attributes, TableDefinition
 from migrator.run.checkpoint import Checkpoint, SavedRun, open_checkpoint
 from migrator.run.ending import stopped_by
 from migrator.run.history import last_start, remember_start, run_folder, state_file
+from migrator.run.incremental import distrust_ledger, note_in_ledger
 from migrator.run.lock import plan_lock
 from migrator.run.outset import pacing
 from migrator.run.plan import Plan
@@ -35,6 +36,7 @@ from migrator.run.rollback_report import RollbackReport
 from migrator.run.scan import BATCH_GET_KEYS, get_items
 from migrator.run.tables import tables_of
 from migrator.run.undo import WrittenLine, iter_written, layers
+from migrator.run.watermark import forget_marks
 from migrator.run.workers import Workers, working
 from migrator.target.backoff import REAL_TIME, Timing, ask
 from migrator.target.paced import PacedAsk
@@ -120,7 +122,20 @@ class _Rollback:
             if status == "unfinished":
                 # From here on it must not go on.
                 self._checkpoint.end(self._saved.run_id, "abandoned", self._plan.settings.keep_runs)
+            self._tell_ledger(client, way)
             self._take_all(client, layered)
+
+    def _tell_ledger(self, client: Any, way: Way) -> None:
+        """What the run wrote or deleted is not as the ledger says any more."""
+        distrust_ledger(self._plan, client)
+        forget_marks(self._plan, client)
+        if folders := self._kept(way):
+            lines = chain.from_iterable(map(iter_written, folders))
+            note_in_ledger(self._plan, client, ((line.table, line.item.key) for line in lines))
+
+    def _kept(self, way: Way) -> list[Path]:
+        """Where what was written is kept, last first: by retries of the run, then by itself."""
+        return [*layers(self.folder.undo_of_retries)[::-1], *[self.folder.undo] * (way == "kept")]
 
     def end(self) -> None:
         """With the report on disk."""
@@ -133,10 +148,8 @@ class _Rollback:
 
     @contextmanager
     def _layers(self, way: Way) -> Iterator[Iterator[Iterable[WrittenLine]]]:
-        """What was written, last first: by retries of the run, then by itself."""
-        folders = layers(self.folder.undo_of_retries)[::-1]
-        if way == "kept":
-            folders.append(self.folder.undo)
+        """What was written, last first."""
+        folders = self._kept(way)
         for _ in chain.from_iterable(map(iter_written, folders)):
             pass  # so that a file that cannot be read is met before anything is taken back
         kept = map(iter_written, folders)

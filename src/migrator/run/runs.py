@@ -41,6 +41,8 @@ class PastRun:
     duration_s: float
     read: int
     written: int
+    unchanged: int
+    deleted: int
     rejected: int
     failed: int
     report: str | None  #: its path
@@ -72,7 +74,8 @@ class PastRuns:
         return "\n".join([*lines, *["a command is at work on this plan"] * self.locked])
 
 
-_HEADINGS = ("run", "kind", "started", "seconds", "status", "exit", "read", "written", "rejected", "failed", "report")
+_COUNTS = ("read", "written", "unchanged", "deleted", "rejected", "failed")
+_HEADINGS = ("run", "kind", "started", "seconds", "status", "exit", *_COUNTS, "report")
 
 
 def _cells(run: PastRun) -> tuple[str, ...]:
@@ -84,7 +87,7 @@ def _cells(run: PastRun) -> tuple[str, ...]:
         f"{run.duration_s:.1f}",
         f"{(status or '').replace('_', ' ')}{', resumed' * run.resumed}",
         "" if run.exit_code is None else str(run.exit_code),
-        *(str(count) for count in (run.read, run.written, run.rejected, run.failed)),
+        *(str(getattr(run, name)) for name in _COUNTS),
         run.report or "",
     )
 
@@ -133,9 +136,6 @@ def _recorded_runs(plan: Plan, unfinished: State) -> tuple[dict[str, State], dic
         return states, {saved.run_id: _recorded(saved, checkpoint.segments(saved.run_id).values(), unfinished)}
 
 
-_COUNTS = ("read", "written", "rejected", "failed")
-
-
 def _recorded(saved: SavedRun, segments: Collection[Done], state: State) -> PastRun:
     """A run that has no report yet."""
     counts = {name: int(sum(done.counts.get(name, 0) for done in segments)) for name in _COUNTS}
@@ -169,15 +169,16 @@ def _reported(folder: RunFolder, state: State) -> PastRun | None:
             duration_s=float(report["duration_s"]),
             report=str(folder.report),
             rollback=str(folder.rollback_report) if folder.rollback_report.exists() else None,
-            **{name: int(report["totals"][name]) for name in _COUNTS},
+            # Reports of versions that kept no ledger count nothing of the kind.
+            **{name: int(({"unchanged": 0, "deleted": 0} | report["totals"])[name]) for name in _COUNTS},
         )
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(folder.report, error) from error
+        raise unreadable(folder.report, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> StoppedError:
+def unreadable(path: Path, error: Exception) -> StoppedError:
     return StoppedError(
         f"{path}: the report cannot be read: {error}\n  Restore it, or remove its folder.", code="report_unreadable"
     )

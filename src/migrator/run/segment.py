@@ -13,6 +13,7 @@ from itertools import islice
 from migrator.errors import RowRejected, SourceError
 from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
 from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
+from migrator.run.ledger import LedgerPart
 from migrator.run.records import Records
 from migrator.run.rejects import FailedLine, RejectLine, reject_line
 from migrator.source.read import WHOLE, Range, Read
@@ -49,6 +50,7 @@ class Segment:
     part: Range = WHOLE
     done: int = 0  #: its first rows, which are done; `part` begins after them, unless its rows are only numbered
     only: frozenset[int] | None = None  #: nothing but these rows, by their places in `part`
+    origins: tuple[int, ...] = ()  #: parts of the ledger that have what the last run left of these rows
 
     def after(self, done: int, part: Range) -> Segment:
         """What is left of it when so many rows are done."""
@@ -68,12 +70,14 @@ class SegmentResult:
     rendered_rows: int = 0
     items: int = 0
     skipped: int = 0  #: items equal to one that an earlier row gave
+    unchanged: int = 0  #: items that the last run left as they are
     warnings: int = 0
     rejects: list[RejectLine] = field(default_factory=list)
     failed: list[FailedLine] = field(default_factory=list)
     records: Records = field(default_factory=Records)
     write: WriteResult = field(default_factory=WriteResult)
     duration_s: float = 0.0
+    ledger: LedgerPart | None = None  #: of a run that keeps one, where the part is settled
     error: SourceError | None = None  #: what ended it early
 
     @property

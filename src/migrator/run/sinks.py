@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from migrator.mapping.encoded import EncodedItem, EncodedItems, index_entry_sizes
 from migrator.mapping.model import TableDefinition
+from migrator.run.comparing import LedgerUse
 from migrator.run.keeping import KeepingSink
 from migrator.run.scan import get_items
 from migrator.run.segment import Segment, Unit
@@ -43,6 +44,7 @@ class WriteOptions:
     resumed: bool = False  #: an earlier part of the run, cut off, may have written any of the items
     in_parts: bool = True  #: hand back what was done every few seconds, so that it can be recorded
     undo: Path | None = None  #: the folder where what is replaced is kept first
+    ledger: LedgerUse | None = None  #: only what differs from it is sent
     files: Files | None = None  #: instead of an endpoint: write files for an import
 
 

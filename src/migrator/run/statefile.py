@@ -1,4 +1,5 @@
-"""The file that a plan's checkpoint is kept in: made whole, looked through before it is believed, never guessed about.
+"""The files that a plan's checkpoint and ledger are kept in: made whole, looked at before they are believed, never
+guessed about.
 
 A file that is damaged, or of a newer version, may hold an unfinished run. To begin afresh in silence would lose it, so
 the run is refused, and `--restart` puts the file aside. No credential is ever in it: what it says of documents and
@@ -11,19 +12,34 @@ import logging
 import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from migrator.errors import StoppedError
 from migrator.source.storage import sync_file
 
-#: Of the schema, as the file's `user_version`.
-VERSION = 1
 _WAIT_S = 30.0
 _PRAGMAS = ("PRAGMA journal_mode = DELETE", "PRAGMA synchronous = FULL")
-_SCHEMA = f"""
-PRAGMA auto_vacuum = FULL;
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of state file."""
+
+    name: str  #: as errors call it
+    version: int  #: of the schema, as the file's `user_version`
+    schema: str
+    looked_through: bool  #: it is small enough to be read as a whole whenever it is opened
+
+
+#: What is done of a run.
+CHECKPOINT = Kind(
+    "checkpoint",
+    1,
+    """
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY, status TEXT NOT NULL, started_at TEXT NOT NULL, now_s INTEGER NOT NULL,
     guards TEXT NOT NULL, target TEXT NOT NULL, snapshots TEXT NOT NULL,
@@ -34,8 +50,9 @@ CREATE UNIQUE INDEX one_unfinished ON runs (status) WHERE status = 'unfinished';
 CREATE TABLE segments (
     run_id TEXT NOT NULL, number INTEGER NOT NULL, entity INTEGER NOT NULL, rows_done INTEGER NOT NULL,
     position TEXT, complete INTEGER NOT NULL, counts TEXT NOT NULL, PRIMARY KEY (run_id, number)) WITHOUT ROWID;
-PRAGMA user_version = {VERSION};
-"""
+""",
+    looked_through=True,
+)
 #: What a disk, its permissions or another program say; anything else is said of the file's content.
 _IN_THE_WAY = frozenset(
     {
@@ -52,35 +69,35 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_state(path: Path, *, restart: bool = False) -> Iterator[sqlite3.Connection]:
+def open_state(path: Path, kind: Kind = CHECKPOINT, *, restart: bool = False) -> Iterator[sqlite3.Connection]:
     """The file open, made where there is none.
 
-    Raises StoppedError: checkpoint_unreadable, checkpoint_newer or state_unwritable. With `restart` a file that
-    cannot be used is put aside, and another one made.
+    Raises StoppedError: checkpoint_unreadable, checkpoint_newer (ledger_… of a ledger) or state_unwritable. With
+    `restart` a file that cannot be used is put aside, and another one made.
     """
-    with state_errors(path):
+    with state_errors(path, kind):
         if path.exists():
-            _examine(path, restart=restart)
+            _examine(path, kind, restart=restart)
         if not path.exists():
-            _create(path)
+            _create(path, kind)
         connection = _connect(path)
     with closing(connection):
         yield connection
 
 
 @contextmanager
-def state_errors(path: Path) -> Iterator[None]:
+def state_errors(path: Path, kind: Kind = CHECKPOINT) -> Iterator[None]:
     """What can be wrong with the file, in words that say what to do."""
     try:
         yield
     except sqlite3.Error as error:
         if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _IN_THE_WAY:
-            raise _unwritable(path, str(error)) from error
-        raise _unreadable(path, str(error)) from error
+            raise _unwritable(path, kind, str(error)) from error
+        raise _unreadable(path, kind, str(error)) from error
     except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from error
-    except (ValueError, TypeError, KeyError) as error:  # what stands in its columns is not what was written
-        raise _unreadable(path, repr(error)) from error
+        raise _unwritable(path, kind, error.strerror or str(error)) from error
+    except (ValueError, TypeError, KeyError, zlib.error) as error:  # what stands in its columns is not what was written
+        raise _unreadable(path, kind, repr(error)) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -94,40 +111,43 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, kind: Kind) -> None:
     """Beside, and put in place when it is whole: a file that is there but empty was not made by us."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)
     with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
-        connection.executescript(_SCHEMA)
+        script = f"PRAGMA auto_vacuum = FULL; {kind.schema} PRAGMA user_version = {kind.version};"
+        connection.executescript(script)
     _journal(path).unlink(missing_ok=True)  # of a file that is gone; it would be played back into this one
     draft.replace(path)
     sync_file(str(path))
 
 
-def _examine(path: Path, *, restart: bool) -> None:
+def _examine(path: Path, kind: Kind, *, restart: bool) -> None:
     """Refuse a file that cannot be used, or put it aside."""
     try:
-        with state_errors(path), closing(_connect(path)) as connection:
-            _check(path, connection)
+        with state_errors(path, kind), closing(_connect(path)) as connection:
+            _check(path, kind, connection)
     except StoppedError as error:
         if not restart or error.code == "state_unwritable":
             raise
         log.warning("%s", _put_aside(path))
 
 
-def _check(path: Path, connection: sqlite3.Connection) -> None:
+def _check(path: Path, kind: Kind, connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
+    if version > kind.version:
         raise StoppedError(
-            f"{path}: this checkpoint is of a newer version of migrator\n"
+            f"{path}: this {kind.name} is of a newer version of migrator\n"
             "  Go on with that version, or begin afresh: --restart puts the file aside.",
-            code="checkpoint_newer",
+            code=f"{kind.name}_newer",
         )
-    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if version != VERSION or found != "ok":
-        raise _unreadable(path, found if version == VERSION else "it is not a checkpoint")
+    found = "ok"
+    if kind.looked_through:
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if version != kind.version or found != "ok":
+        raise _unreadable(path, kind, found if version == kind.version else f"it is not a {kind.name}")
 
 
 def _put_aside(path: Path) -> str:
@@ -142,17 +162,17 @@ def _journal(path: Path) -> Path:
     return path.with_name(f"{path.name}-journal")
 
 
-def _unreadable(path: Path, detail: str) -> StoppedError:
+def _unreadable(path: Path, kind: Kind, detail: str) -> StoppedError:
     return StoppedError(
-        f"{path}: the checkpoint cannot be read: {' '.join(detail.split())}\n"
+        f"{path}: the {kind.name} cannot be read: {' '.join(detail.split())}\n"
         "  Restore the file, or begin afresh: --restart puts it aside.",
-        code="checkpoint_unreadable",
+        code=f"{kind.name}_unreadable",
     )
 
 
-def _unwritable(path: Path, detail: str) -> StoppedError:
+def _unwritable(path: Path, kind: Kind, detail: str) -> StoppedError:
     return StoppedError(
-        f"{path}: the checkpoint cannot be written: {detail}\n  Make room or give access, and run again to go on.",
+        f"{path}: the {kind.name} cannot be written: {detail}\n  Make room or give access, and run again to go on.",
         code="state_unwritable",
         retryable=True,
     )

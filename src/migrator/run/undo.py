@@ -47,8 +47,8 @@ class WrittenLine:
         return cls(line["table"], Written(line["key"], bytes.fromhex(line["digest"]), before, line["expires"]))
 
 
-class WrittenFile(LineFile):
-    """The file of one part, which may be there from an earlier try."""
+class PartFile(LineFile):
+    """Lines of one part that are on disk before its items are sent. It may be there from an earlier try."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -61,6 +61,8 @@ class WrittenFile(LineFile):
             self.close()
             raise self._unwritable(error) from error
 
+
+class WrittenFile(PartFile):
     def append(self, lines: Iterable[WrittenLine]) -> int:
         return self._append(lines)
 

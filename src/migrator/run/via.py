@@ -195,6 +195,9 @@ def _require_importable(plan: Plan, *, starts_import: bool) -> None:
         " makes it, has no parameter for them. Use a global index, or run without --via": bool(local),
         "settings.validate: false: an import bills each item that it refuses": not settings.validate,
         "settings.rollback: true: an import fills a new table, and is taken back by deleting it": settings.rollback,
+        "settings.incremental: what is to be sent is what changed, and an import fills a new table with all of it": (
+            settings.incremental is not None
+        ),
         "settings.create_table: never: an import makes its table": starts_import and settings.create_table == "never",
     }
     if reasons := [reason for reason, holds in against.items() if holds]:

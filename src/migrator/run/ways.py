@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from migrator.errors import UsageError
+from migrator.extras import require_extra
 from migrator.run.accounts import Accounts
 from migrator.run.checkpoint import TableState
 from migrator.run.collisions import Losers
@@ -72,8 +72,7 @@ class Sending:
         if self._dry:  # it records nothing, so it needs no parts
             return write_options(opened, dry_run=True, resumed=False, in_parts=False)
         set_paces(opened, self._governors)
-        undo = life.folder.undo if opened.plan.settings.rollback else None
-        return write_options(opened, dry_run=False, resumed=life.saved is not None, in_parts=True, undo=undo)
+        return write_options(opened, dry_run=False, resumed=life.saved is not None, in_parts=True, undo=life.undo)
 
     def finish(
         self, opened: OpenRun, life: Lifetime, accounts: Accounts, losers: Losers | None
@@ -85,18 +84,7 @@ def way_of(plan: Plan, workers: Workers, *, dry_run: bool, progress: bool) -> Wa
     """The way that the command line asks for. Raises UsageError where the plan cannot go it."""
     if plan.via is None:
         return Sending(workers, dry_run=dry_run)
-    _require_extra()
+    require_extra("s3", "--via", "isal")
     from migrator.run.via import Via  # of the extra
 
     return Via(plan, workers.stop.flag.is_set, dry_run=dry_run, progress=progress)
-
-
-def _require_extra() -> None:
-    try:
-        import isal  # noqa: F401 (only whether it is there)
-    except ImportError as error:
-        raise UsageError(
-            "--via needs the package isal, which is not installed\n"
-            '  Install it with its extra: pip install "migrator[s3]"',
-            code="extra_missing",
-        ) from error

@@ -125,7 +125,7 @@ def working(count: int, *, pacing: Pacing = no_pacing, max_duration_s: float | N
     context = _context() if count > 1 else None
     stop = StopSignal(context.Event() if context else threading.Event())
     governors = pacing(context)
-    with _heeding_signals(stop), _executor(count, context, stop, governors) as executor:
+    with heeding_signals(stop), _executor(count, context, stop, governors) as executor:
         timer = threading.Timer(max_duration_s or 0, stop.stop, (signal.SIGTERM,))
         timer.daemon = True
         if max_duration_s is not None:
@@ -137,7 +137,9 @@ def working(count: int, *, pacing: Pacing = no_pacing, max_duration_s: float | N
 
 
 @contextmanager
-def _heeding_signals(stop: StopSignal) -> Iterator[None]:
+def heeding_signals(stop: StopSignal) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop` for as long as this is open; a second one ends the process at once."""
+
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if stop.flag.is_set() and stop.signal_number:
             os._exit(128 + number)  # the workers see their parent gone and end too

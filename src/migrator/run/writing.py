@@ -8,15 +8,19 @@ from __future__ import annotations
 import gc
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
+from itertools import accumulate
 
 from migrator.errors import RowRejected, SourceError
 from migrator.mapping.compile import EntityEncoder, Outcome, compile_entity
 from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item
 from migrator.run.collisions import Loser
+from migrator.run.comparing import Comparison
 from migrator.run.failed import name_failed
+from migrator.run.ledger import NAMELESS, row_name
 from migrator.run.segment import Segment, SegmentResult, reject_row
 from migrator.run.sinks import Sink, WriteOptions, open_sink
 from migrator.run.workers import WORKER
@@ -42,8 +46,9 @@ def write_segment(
     """
     started = time.monotonic()
     sink = open_sink(segment, options)
-    with _few_collections():
-        result = _Part(segment, losers, sink, reject_limit).write(_part_s(options))
+    with _few_collections(), ExitStack() as held:
+        comparison = held.enter_context(closing(Comparison(segment, options.ledger))) if options.ledger else None
+        result = _Part(segment, losers, sink, comparison, reject_limit).write(_part_s(options))
     if result.write.failed:
         name_failed(segment, losers, result)
     result.duration_s = time.monotonic() - started
@@ -60,23 +65,29 @@ def _part_s(options: WriteOptions) -> float:
 def _few_collections() -> Iterator[None]:
     """Rows and items are many and in no cycles: looking for some among them would take a tenth of the time."""
     before = gc.get_threshold()
-    gc.freeze()
     gc.set_threshold(_COLLECT_EVERY, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 class _Part:
     """What is left of a segment, on its way to the sink until it is time to hand back what was done."""
 
-    def __init__(self, segment: Segment, losers: Mapping[int, Loser], sink: Sink, reject_limit: int | None) -> None:
+    def __init__(
+        self,
+        segment: Segment,
+        losers: Mapping[int, Loser],
+        sink: Sink,
+        comparison: Comparison | None,
+        reject_limit: int | None,
+    ) -> None:
         self._segment = segment
         self._unit = segment.unit
         self._losers = losers
         self._sink = sink
+        self._comparison = comparison
         self._reject_limit = reject_limit
         self._result = SegmentResult(segment.unit.number, segment.number, segment.done)
         self._passed_over = self._to_pass_over = 0  # batches that are not tried by columns
@@ -91,14 +102,21 @@ class _Part:
             # What was read before counts; the coordinator decides what it means for the run.
             self._result.error = error
         finally:
-            self._result.write = self._sink.close()
+            self._close()
         return self._result
+
+    def _close(self) -> None:
+        if self._comparison:
+            self._sink.put(self._comparison.rest())
+        self._result.write = self._sink.close()
+        if self._comparison:
+            self._comparison.settle(self._result)
 
     def _put_fixed_items(self) -> None:
         """Fixed items come of no row; they are few, and written in one go."""
         for position, item in enumerate(self._unit.fixed):
             encoded = EncodedRow(((0, encode_item(item, self._unit.table)),))
-            self._sink.put(self._taken(encoded, self._losers.get(position)))
+            self._put(self._taken(encoded, self._losers.get(position)), (), (1,))
         self._result.complete = True
 
     def _put_rows(self, part_s: float) -> None:
@@ -131,20 +149,35 @@ class _Part:
 
     def _put_batch(self, rows: list[RawRow]) -> int:
         """How many of the rows were taken: all, unless one reject was too much."""
+        if self._comparison:
+            self._comparison.at(self._result.done)
         if not self._losers and (items := self._by_columns(rows)) is not None:
             self._result.read += len(rows)
             self._result.rendered_rows += len(rows)
             self._result.items += len(items)
-            self._sink.put(items)
+            self._put(items, rows)
             return len(rows)
         before = self._result.read
         outcomes = self._encoder.encode_rows(rows)
         encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedRow)]
         if self._losers or len(encoded) < len(outcomes):
-            self._sink.put(self._judged(zip(rows, outcomes, strict=True)))
+            self._put(*self._judged(rows, outcomes))
         else:
-            self._sink.put(self._all_of(encoded))
+            self._put(self._all_of(encoded), rows, [len(row.items) for row in encoded])
         return self._result.read - before
+
+    def _put(self, items: Sequence[EncodedItem], rows: Sequence[RawRow], counts: Sequence[int] | None = None) -> None:
+        """`counts`: how many of the items each of the rows gave; one, where nothing is said."""
+        if self._comparison is None:
+            self._sink.put(items)
+            return
+        ends = None if counts is None else list(accumulate(counts))
+        self._sink.put(
+            self._comparison.changed(items, lambda n: self._name(rows, n if ends is None else bisect_right(ends, n)))
+        )
+
+    def _name(self, rows: Sequence[RawRow], place: int) -> bytes:
+        return row_name(self._encoder.row(rows[place]).key) if rows else NAMELESS
 
     def _by_columns(self, rows: list[RawRow]) -> Sequence[EncodedItem] | None:
         """None where a row is odd. It is seldom alone: after each refusal twice as many batches are not tried."""
@@ -178,29 +211,48 @@ class _Part:
         self._result.items += len(items)
         return items
 
-    def _judged(self, outcomes: Iterable[tuple[RawRow, Outcome]]) -> list[EncodedItem]:
-        """The items of rows some of which are rejected or lose a key; up to the reject that is too much."""
+    def _judged(
+        self, rows: Sequence[RawRow], outcomes: Sequence[Outcome]
+    ) -> tuple[list[EncodedItem], Sequence[RawRow], list[int]]:
+        """The items of rows some of which are rejected or lose a key, up to the reject that is too much.
+
+        With the rows, and how many items each of them gave.
+        """
         items: list[EncodedItem] = []
-        for row, outcome in outcomes:
+        counts: list[int] = []
+        for row, outcome in zip(rows, outcomes, strict=True):
             loser = self._losers.get(self._result.done)
             self._result.read += 1
             settled = outcome if loser is None else _without_lost_key(outcome, loser)
+            taken = self._taken(settled, loser, row) if isinstance(settled, EncodedRow) else []
+            items.extend(taken)
+            counts.append(len(taken))
             if isinstance(settled, EncodedRow):
                 self._result.rendered_rows += 1
-                items.extend(self._taken(settled, loser))
-                continue
-            self._result.rejects.append(reject_row(self._unit, self._encoder.row(row), settled))
-            if self._has_too_many_rejects():
+            elif self._reject(row, settled):
                 break
-        return items
+        return items, rows, counts
 
-    def _taken(self, encoded: EncodedRow, loser: Loser | None) -> list[EncodedItem]:
+    def _reject(self, row: RawRow, reason: RowRejected) -> bool:
+        """Whether it is one too many."""
+        found = self._encoder.row(row)
+        self._result.rejects.append(reject_row(self._unit, found, reason))
+        if self._comparison:
+            self._comparison.reject(row_name(found.key))
+        return self._has_too_many_rejects()
+
+    def _taken(self, encoded: EncodedRow, loser: Loser | None, row: RawRow | None = None) -> list[EncodedItem]:
         """The row's items but those whose key an equal item has."""
         skipped = loser.skipped if loser else ()
         items = [item for position, item in encoded.items if position not in skipped]
         self._result.warnings += encoded.warnings
         self._result.items += len(encoded.items)
         self._result.skipped += len(encoded.items) - len(items)
+        if self._comparison and skipped:
+            name = NAMELESS if row is None else row_name(self._encoder.row(row).key)
+            for position, item in encoded.items:
+                if position in skipped:
+                    self._comparison.skip(item, name)
         return items
 
 

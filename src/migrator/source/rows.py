@@ -19,13 +19,12 @@ from sqlalchemy.engine import Connection
 
 from migrator.source.children import ChildRows, with_children
 from migrator.source.fetch import RawRow, fetch
-from migrator.source.read import WHOLE, ChildRead, Range, Read
+from migrator.source.read import ChildRead, Range, Read
 from migrator.source.relation import Relation, quote
 from migrator.source.rowsql import (
     Level,
     child_level,
     identity_width,
-    marks,
     parts_of,
     select_rows,
     top_level,
@@ -39,7 +38,6 @@ __all__ = [
     "Row",
     "is_numbered",
     "iter_batches",
-    "iter_ranges",
     "iter_rows",
     "layout_of",
     "rest_after",
@@ -54,26 +52,6 @@ class Row(NamedTuple):
     conditions: tuple[SqliteValue, ...] = ()
     rowid: int | None = None
     children: Sequence[LaidOut] = ()
-
-
-def iter_ranges(connection: Connection, relation: Relation, rows: int) -> Iterator[Range]:
-    """Cut a relation into ranges of so many rows."""
-    walked = walked_by(relation)
-    if not walked:
-        yield WHOLE
-        return
-    names = ", ".join(map(quote, walked))
-    order = f"ORDER BY {names} LIMIT 1 OFFSET {rows - 1}"
-    low: tuple[SqliteValue, ...] | None = None
-    while True:
-        where = f"WHERE ({names}) > ({marks(low)}) " if low else ""
-        step = f"SELECT {names} FROM {relation.from_sql} {where}{order}"
-        found = connection.exec_driver_sql(step, low or ()).fetchone()
-        if found is None:
-            yield Range(low, None)
-            return
-        yield Range(low, tuple(found))
-        low = tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,13 +45,8 @@ def top_level(read: Read, part: Range, *, full: bool) -> Level:
     names = [f"i{n}" for n in range(len(identity))]
     outputs = [f"c{n}" for n in range(len(select))]
     named = dict(zip((*identity, *select), (*names, *outputs), strict=True))
-    clauses = [f"({read.where})"] if read.where else []
-    parameters: tuple[SqliteValue, ...] = ()
-    bounded = ", ".join(map(quote, walked))
-    for bound, comparison in ((part.low, ">"), (part.high, "<=")):
-        if bound is not None:
-            clauses.append(f"({bounded}) {comparison} ({marks(bound)})")
-            parameters += bound
+    within, parameters = bounds(walked, part)
+    clauses = [f"({read.where})"] * bool(read.where) + within
     return Level(
         sql=_subquery(relation, [*identity, *select], [*names, *outputs], clauses),
         parameters=parameters,
@@ -60,6 +55,18 @@ def top_level(read: Read, part: Range, *, full: bool) -> Level:
         names={column: named[quote(column)] for column in read.columns if quote(column) in named},
         order=tuple(f"{{level}}.{name}" for name in names),
     )
+
+
+def bounds(walked: tuple[str, ...], part: Range) -> tuple[list[str], tuple[SqliteValue, ...]]:
+    """The conditions of a range, and their parameters.
+
+    >>> bounds(("id",), Range((3,), (7,)))
+    (['("id") > (?)', '("id") <= (?)'], (3, 7))
+    """
+    names = ", ".join(map(quote, walked))
+    given = [(bound, comparison) for bound, comparison in ((part.low, ">"), (part.high, "<=")) if bound is not None]
+    clauses = [f"({names}) {comparison} ({marks(bound)})" for bound, comparison in given]
+    return clauses, tuple(value for bound, _ in given for value in bound)
 
 
 def parts_of(read: Read) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from migrator.errors import TargetError
 from migrator.limits import BATCH_ITEMS
 from migrator.mapping.model import Attributes, TableDefinition
-from migrator.target.backoff import REAL_TIME, Patience, RetryPolicy, Timing, ask, pause
+from migrator.target.backoff import REAL_TIME, Patience, RetryPolicy, Timing, ask, never, pause
 from migrator.target.faults import Verdict
 from migrator.target.reading import iter_pages, keys_only, side_by_side
 from migrator.target.tablecheck import fatal_differences, mismatch_error
@@ -62,20 +62,27 @@ def _clear_segment(
     for page in iter_pages(client, table.name, asking, Segment=number, TotalSegments=SEGMENTS, **keys_only(table)):
         keys = page["Items"]
         for start in range(0, len(keys), BATCH_ITEMS):
-            _delete_batch(client, table, keys[start : start + BATCH_ITEMS], policy, timing)
+            delete_batch(client, table, keys[start : start + BATCH_ITEMS], policy, timing=timing)
         yield len(keys)
 
 
-def _delete_batch(
-    client: Any, table: TableDefinition, keys: Sequence[Attributes], policy: RetryPolicy, timing: Timing
+def delete_batch(
+    client: Any,
+    table: TableDefinition,
+    keys: Sequence[Attributes],
+    policy: RetryPolicy,
+    *,
+    timing: Timing = REAL_TIME,
+    stop: Callable[[], bool] = never,
 ) -> None:
-    """Delete these keys; what comes back unprocessed is sent again, more and more slowly."""
+    """Delete these keys, 25 at most; what comes back unprocessed is sent again, more and more slowly, until a stop."""
     pending = [{"DeleteRequest": {"Key": key}} for key in keys]
     patience = Patience(policy, timing.clock)
     doing = f'delete items of table "{table.name}"'
     while True:
         request = {table.name: pending}
-        answer = ask(partial(client.batch_write_item, RequestItems=request), doing, policy=policy, timing=timing)
+        send = partial(client.batch_write_item, RequestItems=request)
+        answer = ask(send, doing, policy=policy, timing=timing, stop=stop)
         left = answer.get("UnprocessedItems", {}).get(table.name, [])
         if not left:
             return
@@ -89,4 +96,5 @@ def _delete_batch(
                 code="throttled",
                 retryable=True,
             )
-        pause(delay_s, timing)
+        if not pause(delay_s, timing, stop):
+            return

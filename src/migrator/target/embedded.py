@@ -14,11 +14,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from migrator.errors import TargetError, UsageError
+from migrator.extras import require_extra
 from migrator.target import embedded_files as files
 
 DEFAULT_PORT: Final = 8000
@@ -51,7 +51,7 @@ def embedded(state_dir: Path) -> Iterator[str]:
     if running:
         yield running
         return
-    require_extra()
+    _require_extra()
     folder = files.folder_of(Path(state_dir))
     server: subprocess.Popen[str] | None = None
     try:
@@ -71,7 +71,7 @@ def serve(port: int | None, state_dir: Path | None, on_ready: Callable[[str], No
 
     `port` 0 takes any free one; without a `state_dir` nothing is kept. `on_ready` is given the URL.
     """
-    require_extra()
+    _require_extra()
     from migrator.target import embedded_server, embedded_store
 
     folder = files.folder_of(Path(state_dir)) if state_dir else None
@@ -90,14 +90,8 @@ def serve(port: int | None, state_dir: Path | None, on_ready: Callable[[str], No
         raise TargetError(str(error), code="local_damaged") from error
 
 
-def require_extra() -> None:
-    """Tell how to install the embedded DynamoDB where it is missing."""
-    missing = [name for name in NEEDED_PACKAGES if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f'the embedded DynamoDB is not installed ({", ".join(missing)} missing): pip install "migrator[local]"',
-            code="local_extra_missing",
-        )
+def _require_extra() -> None:
+    require_extra("local", "the embedded DynamoDB", *NEEDED_PACKAGES)
 
 
 def _start(folder: Path) -> tuple[subprocess.Popen[str], str]:

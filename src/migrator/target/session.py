@@ -24,6 +24,7 @@ __all__ = [
     "TargetSettings",
     "create_client",
     "create_service_client",
+    "open_region",
     "open_session",
     "resolve_region",
     "to_target_error",
@@ -70,10 +71,8 @@ def resolve_region(
 
 def open_session(settings: TargetSettings, environment: Mapping[str, str] = os.environ) -> Any:
     """A botocore session with region and credentials; TargetError where one is missing."""
+    session, region = open_region(settings, environment)
     try:
-        session = _new_session(settings)
-        region = resolve_region(settings, session.get_config_variable("region"), environment)
-        session.set_config_variable("region", region)
         credentials = session.get_credentials()
     except CLIENT_ERRORS as error:
         raise to_target_error(error, "AWS settings") from error
@@ -87,6 +86,17 @@ def open_session(settings: TargetSettings, environment: Mapping[str, str] = os.e
     if settings.role_arn and not settings.local:
         _assume_role(session, settings.role_arn, credentials, region)
     return session
+
+
+def open_region(settings: TargetSettings, environment: Mapping[str, str] = os.environ) -> tuple[Any, str]:
+    """A botocore session that knows its region, and that region; no credentials are asked for. Raises TargetError."""
+    try:
+        session = _new_session(settings)
+        region = resolve_region(settings, session.get_config_variable("region"), environment)
+        session.set_config_variable("region", region)
+    except CLIENT_ERRORS as error:
+        raise to_target_error(error, "AWS settings") from error
+    return session, region
 
 
 def create_client(settings: TargetSettings, environment: Mapping[str, str] = os.environ) -> Any:

@@ -122,6 +122,19 @@ _ASKED: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
     "point_in_time_recovery": ("describe_continuous_backups", _recovery),
     "contributor_insights": ("describe_contributor_insights", _insights),
 }
+_LIST_TAGS = "list_tags_of_resource"
+
+
+def asking_operations(only: Collection[str] | None) -> list[str]:
+    """The API's names of what `found_settings` asks beside DescribeTable.
+
+    >>> asking_operations(["time_to_live", "tags.Project"])
+    ['DescribeTimeToLive', 'ListTagsOfResource']
+    """
+    asked = [operation for path, (operation, _) in _ASKED.items() if only is None or path in only]
+    if only is None or any(path.startswith("tags.") for path in only):
+        asked.append(_LIST_TAGS)
+    return [operation.title().replace("_", "") for operation in asked]
 
 
 def _tags(client: Any, description: Mapping[str, Any], only: Collection[str] | None, timing: Timing) -> dict[str, Any]:
@@ -139,7 +152,7 @@ def _all_tags(client: Any, arn: str | None, timing: Timing) -> dict[str, str] | 
     tags: dict[str, str] = {}
     token: dict[str, Any] = {}
     while arn:
-        answer = ask_optional(client, "list_tags_of_resource", f"read tags of {arn}", timing, ResourceArn=arn, **token)
+        answer = ask_optional(client, _LIST_TAGS, f"read tags of {arn}", timing, ResourceArn=arn, **token)
         if answer is LACKING:
             return None
         tags |= {tag["Key"]: tag["Value"] for tag in answer.get("Tags", ())}

@@ -26,12 +26,16 @@ _DOCUMENTS = frozenset({"L", "M"})
 _AFTER_A_LOST_ANSWER: Mapping[Fate, Fate] = {"gone": "deleted", "as_before": "restored"}
 
 
+#: In the place of a digest.
+DELETED = b""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An item that a run wrote, or was about to write."""
+    """An item that a run wrote, or was about to write; or one that it deleted."""
 
     key: str  #: `canonical.key_text`
-    digest: bytes  #: `canonical.digest` of the item
+    digest: bytes  #: `canonical.digest` of the item; DELETED where it was deleted
     before: Attributes | None = None  #: the item that had the key before
     expires: int | None = None  #: the item's time to live, epoch seconds
 
@@ -75,6 +79,8 @@ class Undo:
 
     def _fate(self, written: Written, found: Attributes | None) -> Fate | None:
         """What there is to say without a write; None where the item is to be taken back."""
+        if found is None and written.digest == DELETED:
+            return None
         if found is None:
             expired = written.expires is not None and written.expires <= self._now_s
             return "gone" if written.before is None else None if expired else "changed"

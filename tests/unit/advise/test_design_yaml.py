@@ -22,8 +22,9 @@ from migrator.mapping.bind import bind, relation_of
 from migrator.mapping.document import read_mapping
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import EntityRenderer, RenderContext
+from migrator.source.read import WHOLE
 from migrator.source.relation import quote
-from migrator.source.rows import WHOLE, iter_rows
+from migrator.source.rows import iter_rows
 from migrator.source.schema import reflect_schema
 from migrator.source.text import decode_text
 from migrator.yamlfile import parse_yaml

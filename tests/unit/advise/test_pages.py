@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import sqlite3
-from collections.abc import Iterator
+import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ import pytest
 from migrator.advise.analysis import analyze, to_json, to_text
 from migrator.advise.discreet import without_values
 from migrator.advise.model import Analysis
-from migrator.advise.page import _environment, require_extra
+from migrator.advise.page import _environment, require_page
 from migrator.advise.page_analysis import to_html
 from migrator.advise.page_diagram import draw
 from migrator.advise.page_run import to_html as run_to_html
@@ -171,22 +170,15 @@ def test_throughput_is_drawn_where_there_are_samples() -> None:
 
 
 @pytest.fixture
-def without_extra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    found = builtins.__import__
-
-    def refuse(name: str, *arguments: Any, **named: Any) -> Any:
-        if name in ("jinja2", "py_mini_racer"):
-            raise ImportError(f"No module named {name!r}", name=name)
-        return found(name, *arguments, **named)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    return None
+def without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("jinja2", "py_mini_racer"):
+        monkeypatch.setitem(sys.modules, package, None)
 
 
 @pytest.mark.usefixtures("without_extra")
 def test_a_missing_extra_is_named_with_the_command_that_installs_it() -> None:
     with pytest.raises(UsageError, match=r'jinja2.*\n.*pip install "migrator\[html\]"'):
-        require_extra()
+        require_page()
 
 
 def test_a_diagram_that_cannot_be_laid_out_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -45,11 +45,11 @@ COMMANDS = [pytest.param(path, id=" ".join(path) or "migrator") for path in path
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    log = logging.getLogger("migrator")
-    handlers, level = list(log.handlers), log.level
+    root, log = logging.getLogger(), logging.getLogger("migrator")
+    handlers, level = list(root.handlers), log.level
     configure("info", "text")
     yield
-    log.handlers[:] = handlers
+    root.handlers[:] = handlers
     log.setLevel(level)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.session import Session
 
 from migrator.run import engine, opened, ways
 from migrator.run.engine import run_plan
@@ -255,11 +257,26 @@ def test_the_report_has_the_keys_of_its_contract_and_is_kept(shop: Shop) -> None
     assert document["target"] == {"region": "us-east-1", "endpoint_url": shop.url, "tables": [shop.table]}
     fixed, person = document["entities"]
     assert " ".join(person) == (
-        "entity table source read items written skipped rejected failed warnings bytes write_units duration_s"
+        "entity table source read items written skipped unchanged deleted rejected failed warnings bytes write_units"
+        " duration_s"
     )
     assert (fixed["entity"], fixed["source"], fixed["read"], fixed["written"]) == ("items", None, 0, 1)
     assert (person["entity"], person["source"], person["read"], person["written"]) == ("Person", "people", 3, 3)
-    assert " ".join(document["totals"]) == "read items written skipped rejected failed write_units"
+    assert " ".join(document["totals"]) == "read items written skipped unchanged deleted rejected failed write_units"
     assert " ".join(document["requests"]) == "sent retried throttled unprocessed_items latency_ms"
     assert set(document["requests"]["latency_ms"]) == {"mean", "p50", "p99"}
     assert document["error"] is None
+
+
+def test_runs_of_one_process_do_not_pile_up_what_they_are_done_with(shop: Shop) -> None:
+    shop.source(PEOPLE)
+    plan = shop.plan(BY_CODE)
+    before = sessions()
+    for _ in range(12):
+        run_plan(plan)
+    assert sessions() - before < 12
+
+
+def sessions() -> int:
+    """Cycles of thousands of objects, which only the garbage collector takes away."""
+    return sum(type(found) is Session for found in gc.get_objects())

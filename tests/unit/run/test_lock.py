@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import LockHeldError, StoppedError
-from migrator.run.lock import lock_path, plan_lock
+from migrator.run.lock import held_since, lock_path, plan_lock
 
 HOLDER = """
 import sys
@@ -83,6 +84,24 @@ def test_a_lock_that_is_released_in_time_is_taken(tmp_path: Path) -> None:
 
         with plan_lock(tmp_path, "shop", 60.0, sleep=release):
             pass
+
+
+def test_who_looks_whether_it_is_held_turns_no_run_away(tmp_path: Path) -> None:
+    path = lock_path(tmp_path, "shop")
+    path.touch()
+    with path.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        with plan_lock(tmp_path, "shop", sleep=lambda _: fcntl.flock(looking, fcntl.LOCK_UN)):
+            pass
+
+
+def test_since_when_it_is_held_is_told(tmp_path: Path) -> None:
+    assert held_since(tmp_path, "shop") is None
+    before = int(time.time())
+    with plan_lock(tmp_path, "shop"):
+        since = held_since(tmp_path, "shop")
+    assert since is not None
+    assert before <= since.timestamp() <= time.time()
 
 
 def test_a_holder_that_wrote_nothing_readable_is_another_process(tmp_path: Path) -> None:

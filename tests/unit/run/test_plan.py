@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import yaml
 
 from migrator.errors import DocumentError
 from migrator.run import plan as plan_module
+from migrator.run.increments import ByHash, ByWatermark, DeleteLimit
 from migrator.run.plan import Settings, load_plan
+from migrator.run.unattended import CloudWatch, Command, Metrics
 from migrator.target.session import TargetSettings
 from migrator.yamlfile import load_yaml
 
@@ -96,7 +99,9 @@ def test_every_setting_is_read(load, folder):
         settings="{create_table: never, batch_size: 10, parallelism: 3, write_rate: 4000, validate: false,"
         " on_reject: stop, max_rejects: 0, on_existing: skip, on_changed: restart, backup: {name: b}, rollback: true,"
         " verify: full, integrity_check: off, max_duration: 6h, lock_wait: 1.5s, give_up_after: 2m, max_attempts: 3,"
-        " keep_runs: 5, state_dir: ../state, connect_timeout: 500ms, read_timeout: 10, connections: 8}",
+        " keep_runs: 5, state_dir: ../state, on_start: begin 'a b', on_success: [./end, ''], on_failure: fail,"
+        " hook_timeout: 5s, metrics: {prometheus: m.prom, cloudwatch: {namespace: N, file: ../emf.log}},"
+        " connect_timeout: 500ms, read_timeout: 10, connections: 8}",
     )
     assert plan.settings == Settings(
         create_table="never",
@@ -118,6 +123,11 @@ def test_every_setting_is_read(load, folder):
         max_attempts=3,
         keep_runs=5,
         state_dir=str(folder / "state"),
+        on_start=Command(("begin", "a b"), str(folder / "plans")),
+        on_success=Command(("./end", ""), str(folder / "plans")),
+        on_failure=Command(("fail",), str(folder / "plans")),
+        hook_timeout_s=5,
+        metrics=Metrics(str(folder / "plans" / "m.prom"), CloudWatch("N", str(folder / "emf.log"))),
     )
     assert plan.target == TargetSettings("eu-west-1", "http://localhost:8000", "p", "arn:x", 0.5, 10, 8)
 
@@ -202,8 +212,61 @@ def test_entities_keep_their_order(load):
             {"settings": "{lock_wait: 5 minutes}"},
             ['settings.lock_wait: must be a duration, as 30s, 90m, 6h or 2d, and is "5 minutes"'],
         ),
+        (
+            {"settings": "{incremental: hashes}"},
+            ['settings.incremental: must be off or hash, and is "hashes"\n  known: off, hash.  Did you mean "hash"?'],
+        ),
+        (
+            {"settings": "{incremental: {watermark: {overlap: 5m}}}"},
+            ['settings.incremental.watermark: the key "column" is missing'],
+        ),
+        (
+            {"settings": "{incremental: {hash: {max_deletes: 101%, on_missing: drop}}}"},
+            [
+                'settings.incremental.hash.on_missing: must be delete or keep, and is "drop"\n  known: delete, keep',
+                'settings.incremental.hash.max_deletes: must be at most 100%, and is "101%"',
+            ],
+        ),
+        (
+            {"settings": "{incremental: {hash: {}, watermark: {column: a}}}"},
+            [
+                "settings.incremental: must name one way: hash, or watermark\n"
+                "  as in {watermark: {column: updated_at, overlap: 5m}}"
+            ],
+        ),
+        (
+            {"settings": "{incremental: hash, on_existing: skip}"},
+            [
+                "settings: incremental does not go with on_existing: skip\n"
+                "  an item that changed takes the place of the one that is there: leave on_existing out"
+            ],
+        ),
         ({"settings": "{give_up_after: 0s}"}, ["settings.give_up_after: must be longer than nothing"]),
         ({"settings": "{validate: yes}"}, ['settings.validate: must be true or false, and is "yes"']),
+        (
+            {"settings": "{on_start: true}"},
+            ["settings.on_start: must be a command, as text or as a list of arguments, and is true"],
+        ),
+        (
+            {"settings": """{on_failure: "mail 'x"}"""},
+            ["settings.on_failure: cannot be cut into arguments: no closing quotation\n  write them as a list"],
+        ),
+        ({"settings": "{on_success: []}"}, ["settings.on_success: names no program"]),
+        ({"settings": "{metrics: {}}"}, ["settings.metrics: names neither prometheus nor cloudwatch"]),
+        (
+            {"settings": "{metrics: {prometheus: m.txt}}"},
+            [
+                "settings.metrics.prometheus: must end in .prom\n"
+                "  node_exporter's textfile collector reads no other file"
+            ],
+        ),
+        (
+            {"settings": "{metrics: {cloudwatch: {namespace: AWS/DynamoDB}}}"},
+            [
+                'settings.metrics.cloudwatch.namespace: "AWS/DynamoDB" is no namespace of CloudWatch\n'
+                "  up to 255 letters, digits and . - _ / # :, not beginning with : or AWS/"
+            ],
+        ),
         ({"settings": ""}, ["settings: must be a map, and is empty"]),
         (
             {"settings": "{parallelism: 0, max_attempts: many}"},
@@ -218,7 +281,7 @@ def test_a_bad_plan_says_where_what_and_what_to_do(problems, changes, expected):
     assert problems(**changes) == [f"plans/shop.yaml: {problem}" for problem in expected]
 
 
-@pytest.mark.parametrize("key", ["incremental", "on_start", "schedule"])
+@pytest.mark.parametrize("key", ["schedule", "trigger"])
 def test_settings_of_other_versions_are_unknown_keys(problems, key):
     (problem,) = problems(settings=f"{{{key}: true}}")
     assert problem.startswith(f'plans/shop.yaml: settings: unknown key "{key}"\n  known: create_table, ')
@@ -248,6 +311,22 @@ def test_a_table_is_defined_one_way(problems, folder):
         'plans/shop.yaml: mappings: table "shop" is defined in two ways, in mappings/shop.yaml and mappings/more.yaml'
         "\n  they differ in time_to_live"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        ("off", None),
+        ("hash", ByHash()),
+        ("{hash: {on_missing: keep}}", ByHash("keep")),
+        ("{hash: {max_deletes: 2.5%}}", ByHash(max_deletes=DeleteLimit("2.5%", share=Fraction(1, 40)))),
+        ("{hash: {max_deletes: 100}}", ByHash(max_deletes=DeleteLimit("100", number=100))),
+        ("{watermark: {column: updated_at}}", ByWatermark("updated_at", 300)),
+        ("{watermark: {column: updated_at, overlap: 1h}}", ByWatermark("updated_at", 3600)),
+    ],
+)
+def test_a_run_may_send_only_what_changed(load, text, way):
+    assert load(settings=f"{{incremental: {text}}}").settings.incremental == way
 
 
 def test_a_missing_plan_is_a_document_error(folder):
@@ -289,6 +368,11 @@ def test_reader_and_schema_take_every_plan_that_ships(path):
         "settings: {lock_wait: 5 minutes}",
         "settings: {incremental: true}",
         "settings: {on_existing: overwrite}",
+        "settings: {on_start: true}",
+        "settings: {on_success: []}",
+        "settings: {metrics: {}}",
+        "settings: {metrics: {prometheus: m.txt}}",
+        "settings: {metrics: {cloudwatch: {namespace: AWS/DynamoDB}}}",
     ],
 )
 def test_the_schema_refuses_what_the_reader_refuses(problems, block):
@@ -297,3 +381,9 @@ def test_the_schema_refuses_what_the_reader_refuses(problems, block):
     assert problems(**{key: value})
     assert schema_problem(good) is None
     assert schema_problem(good | yaml.safe_load(block)) is not None
+
+
+def test_a_mapping_in_the_place_of_a_plan_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "orders.yaml").write_text("table: {name: t, partition_key: PK}\nentities: {}\n", encoding="utf-8")
+    with pytest.raises(DocumentError, match="this is a mapping\n  name the plan that lists it under mappings:"):
+        load_plan(tmp_path / "orders.yaml")

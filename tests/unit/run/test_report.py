@@ -54,6 +54,8 @@ def test_the_json_is_exactly_the_documented_one() -> None:
                 "items": 5,
                 "written": 5,
                 "skipped": 0,
+                "unchanged": 0,
+                "deleted": 0,
                 "rejected": 0,
                 "failed": 0,
                 "warnings": 0,
@@ -62,7 +64,17 @@ def test_the_json_is_exactly_the_documented_one() -> None:
                 "duration_s": 0.4,
             }
         ],
-        "totals": {"read": 5, "items": 5, "written": 5, "skipped": 0, "rejected": 0, "failed": 0, "write_units": 7},
+        "totals": {
+            "read": 5,
+            "items": 5,
+            "written": 5,
+            "skipped": 0,
+            "unchanged": 0,
+            "deleted": 0,
+            "rejected": 0,
+            "failed": 0,
+            "write_units": 7,
+        },
         "requests": {
             "sent": 9,
             "retried": 1,

@@ -13,9 +13,10 @@ from sqlalchemy.pool import StaticPool
 
 from migrator.source.children import ChildRows, with_children
 from migrator.source.fetch import FETCH_BYTES, FETCH_ROWS
+from migrator.source.ranges import iter_ranges
 from migrator.source.read import WHOLE, ChildRead, Range, Read
 from migrator.source.relation import Relation
-from migrator.source.rows import iter_batches, iter_ranges, iter_rows, layout_of
+from migrator.source.rows import iter_batches, iter_rows, layout_of
 from migrator.source.schema import Column
 from migrator.source.text import InvalidText, decode_text
 
