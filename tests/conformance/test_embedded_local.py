@@ -21,8 +21,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from migrator import extras
 from migrator.errors import TargetError, UsageError
-from migrator.target import embedded as module
 from migrator.target import embedded_files as files
 from migrator.target.embedded import embedded, local_target, serve
 from migrator.target.session import TargetSettings, create_client
@@ -309,7 +309,7 @@ def test_port_in_use_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_missing_extra_names_the_command_that_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r'pip install "migrator\[local\]"'), embedded(tmp_path):
         pass
     with pytest.raises(UsageError, match=r'pip install "migrator\[local\]"'):
