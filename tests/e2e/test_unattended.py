@@ -93,15 +93,15 @@ def test_the_summary_of_a_run_with_rejects_names_their_file(migration: Migration
 #: The command, with what other packages may say in the middle of it.
 TALKATIVE = """
 import logging, warnings
-from migrator.run import outset, engine
-write_options = engine.write_options
+from migrator.run import ways
+write_options = ways.write_options
 def talking(*given, **named):
     warnings.warn("a package is\\nold", DeprecationWarning, stacklevel=1)
     warnings.warn("a package is odd", stacklevel=1)
     logging.getLogger("botocore.session").warning("the profile %s is odd", "x")
     logging.getLogger("botocore.session").info("signed requests")
     return write_options(*given, **named)
-engine.write_options = talking
+ways.write_options = talking
 from migrator.cli import main
 main()
 """

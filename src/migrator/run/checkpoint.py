@@ -177,7 +177,7 @@ class Checkpoint:
             connection.execute("DELETE FROM segments WHERE run_id = ?", (run_id,))
             connection.execute(
                 """DELETE FROM runs WHERE status <> 'unfinished' AND run_id NOT IN
-                   (SELECT run_id FROM runs ORDER BY run_id = ? DESC, run_id DESC LIMIT ?)""",
+                   (SELECT run_id FROM runs ORDER BY run_id = ? DESC, rowid DESC LIMIT ?)""",
                 (run_id, keep_runs),
             )
 

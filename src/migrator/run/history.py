@@ -83,11 +83,10 @@ class RunFolder:
 
     def prune(self, keep: int, *, spare: Iterable[str] = ()) -> None:
         """Remove the folders of the oldest runs, all but `keep` (this one is the newest) and an unfinished one."""
-        # Ids of one second have no order, so this one is set aside by name.
         spared = {self.run_id, *spare, *_names(self.snapshots.parent)}
-        others = sorted(_names(self.path.parent) - spared)
-        for run_id in others[: max(0, len(others) - max(0, keep - 1))]:
-            shutil.rmtree(self.path.with_name(run_id), ignore_errors=True)
+        others = sorted((self.path.with_name(name) for name in _names(self.path.parent) - spared), key=_age)
+        for folder in others[: max(0, len(others) - max(0, keep - 1))]:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def sweep_snapshots(self) -> None:
         """Remove what runs left that will not go on: for the one unfinished run of a plan, under its lock."""
