@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -32,6 +33,15 @@ DUMMY_ENVIRONMENT = {
 def pytest_configure() -> None:
     """Who starts the tests in the background has them ignore Ctrl-C, and so every command that they start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_log_of_commands() -> Iterator[None]:
+    """A command that runs in this process sets up its log; the next test is none."""
+    before = list(logging.getLogger().handlers)
+    yield
+    for handler in [each for each in logging.getLogger().handlers if each not in before]:
+        logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture(autouse=True)

@@ -222,7 +222,9 @@ def _last_run(plan: Plan) -> SavedRun | None:
 
 def _require_tables(opened: OpenRun, run: SavedRun) -> None:
     """Raises TargetError: the leftovers alone would be half a table."""
-    if other := [table.name for table in opened.tables.values() if table.name not in run.tables]:
+    # An import makes its tables at its end: such a run found none, and goes by its target alone.
+    other = [table.name for table in opened.tables.values() if table.name not in run.tables] if run.tables else []
+    if other:
         raise TargetError(
             f"run {run.run_id} did not write to table {', '.join(other)}\n  Name its table again, or begin a new run.",
             code="table_changed",
