@@ -17,6 +17,7 @@ from botocore.config import Config
 
 import engines
 from door import Door
+from migrator.cli.logs import StandardErrorHandler
 
 # An engine of the user's own is asked in the user's region, as everything else in this one.
 REGION = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
@@ -36,12 +37,12 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_log_of_commands() -> Iterator[None]:
-    """A command that runs in this process sets up its log; the next test is none."""
-    before = list(logging.getLogger().handlers)
-    yield
-    for handler in [each for each in logging.getLogger().handlers if each not in before]:
-        logging.getLogger().removeHandler(handler)
+def no_log_of_commands() -> None:
+    """A command that ran in this process has left its log set up; the next test is none."""
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, StandardErrorHandler)]:
+        root.removeHandler(handler)
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture(autouse=True)
