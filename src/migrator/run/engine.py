@@ -134,6 +134,7 @@ class _Run:
 
     def report_of(self, execute: Callable[[], None]) -> RunReport:
         self._error = stopped_by(execute, self._stop) or self._error
+        way = self._plan.settings.incremental
         report = report_of(
             self._plan,
             self.folder,
@@ -147,7 +148,7 @@ class _Run:
             resumed=self._life.saved is not None,
             timeline=self._accounts.timeline,
             verification=self._verification,
-            incremental=settings.incremental.name if (settings := self._plan.settings).incremental else None,
+            incremental=way.name if way else None,
             via=self._way.told,
         )
         check_accounts(report)

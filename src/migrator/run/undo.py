@@ -93,13 +93,14 @@ def layers(folder: Path) -> list[Path]:
 
 
 def iter_written(folder: Path) -> Iterator[WrittenLine]:
-    """What the run wrote, each key once. Raises UsageError where a line cannot be read."""
+    """What the run wrote, each key of a table once. Raises UsageError where a line cannot be read."""
     for _, paths in groupby(sorted(folder.glob("*.jsonl"), key=_place), lambda path: _place(path)[0]):
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()  # what was deleted of all tables is in one file
         for path in paths:
             for line in _iter_lines(path):
-                if line.item.key not in seen:
-                    seen.add(line.item.key)
+                named = line.table, line.item.key
+                if named not in seen:
+                    seen.add(named)
                     yield line
 
 

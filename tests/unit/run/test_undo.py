@@ -38,6 +38,12 @@ def test_of_a_key_the_first_line_counts_in_the_order_of_the_parts(tmp_path: Path
     assert list(iter_written(tmp_path)) == [line("a"), line("b"), line("c")]
 
 
+def test_a_key_of_one_table_is_not_taken_for_that_of_another(tmp_path: Path) -> None:
+    lines = [line("a"), WrittenLine("invoices", line("a").item)]
+    keep(tmp_path, 3, 0, *lines)
+    assert list(iter_written(tmp_path)) == lines
+
+
 @pytest.mark.parametrize("torn", [b"{", b"x" * 200_000])
 def test_a_part_that_is_repeated_goes_on_behind_its_last_whole_line(tmp_path: Path, torn: bytes) -> None:
     path = keep(tmp_path, 0, 0, line("a"))
