@@ -64,6 +64,15 @@ def migrator(workers: int, settings: str = "") -> Subject:
     return Subject(f"migrator, {workers} worker{'s' if workers > 1 else ''}", command)
 
 
+def on_cluster(workers: int, settings: str = "") -> Subject:
+    """The same on a Dask cluster of this machine's own."""
+
+    def command(given: Given) -> Command:
+        return [*migrator(workers, settings).command(given), "--cluster", f"local:{workers}"]
+
+    return Subject(f"migrator, local:{workers}", command)
+
+
 def write_plan(folder: Path, mapping: str, source: Path, workers: int = WORKERS, settings: str = "") -> Path:
     (folder / "mapping.yaml").write_text(mapping, encoding="utf-8")
     plan = folder / "plan.yaml"

@@ -14,6 +14,7 @@ from statistics import median
 from benchmarks import sink as sinks
 from benchmarks.bench import Bench
 from benchmarks.cases import CASES, ENTITIES, NARROW, NESTED, NINE, PROVED, hundred_entities
+from benchmarks.efficiency import efficiency
 from benchmarks.incremental import incremental
 from benchmarks.measure import PER, Result, Used, used_by
 from benchmarks.report import Claim, Table, number
@@ -276,4 +277,5 @@ SUITES: Mapping[str, Callable[[Bench], Finding]] = {
     "incremental": incremental,
     "starting": starting,
     "via": via,
+    "efficiency": efficiency,
 }

@@ -12,6 +12,7 @@ import click
 
 from migrator.cli.logs import log_options
 from migrator.cli.options import (
+    cluster_option,
     entity_option,
     file_option,
     local_option,
@@ -118,6 +119,7 @@ def check(plan_path: Path, local: bool) -> int:
     metavar="DIR|s3://BUCKET/PREFIX",
     help="Write files for an import instead of sending items; in a bucket, also import them into a new table.",
 )
+@cluster_option
 @local_option
 @log_options
 def run(
@@ -131,6 +133,7 @@ def run(
     summary: bool,
     restart: bool,
     via: str | None,
+    cluster: str | None,
     local: bool,
 ) -> int:
     """Run a migration. One that was cut off goes on where it was.
@@ -151,7 +154,7 @@ def run(
 
         require_page()
     prices = load_prices(prices_file)
-    with opened_plan(plan_path, local=local) as plan:
+    with opened_plan(plan_path, local=local, cluster=cluster) as plan:
         require_entities(plan, entities)
         result = run_plan(
             plan.by_way_of(via),
@@ -178,10 +181,17 @@ def run(
 @entity_option
 @file_option("--report", help="Also write the differences, as JSON, to FILE.")
 @click.option("--restart", is_flag=True, help="Give a verification that was cut off up, and begin afresh.")
+@cluster_option
 @local_option
 @log_options
 def verify(
-    plan_path: Path, sample: int | None, entities: tuple[str, ...], report: Path | None, restart: bool, local: bool
+    plan_path: Path,
+    sample: int | None,
+    entities: tuple[str, ...],
+    report: Path | None,
+    restart: bool,
+    cluster: str | None,
+    local: bool,
 ) -> int:
     """Render every source row again and compare it with the table, both ways. One that was cut off goes on.
 
@@ -190,7 +200,7 @@ def verify(
     """
     from migrator.run.verify import verify_plan
 
-    with opened_plan(plan_path, local=local) as plan:
+    with opened_plan(plan_path, local=local, cluster=cluster) as plan:
         require_entities(plan, entities)
         result = verify_plan(
             plan, entities=entities, sample=sample, restart=restart, progress=show_progress(), report_file=report

@@ -29,6 +29,12 @@ local_option = click.option(
     "It keeps its tables in the state folder from one command to the next.",
 )
 
+cluster_option = click.option(
+    "--cluster",
+    metavar="local:N|tcp://HOST:PORT",
+    help="Let the workers of a Dask cluster do the work: N processes here, or those of a scheduler.",
+)
+
 entity_option = click.option(
     "--entity",
     "entities",
@@ -66,11 +72,11 @@ prices_option = click.option(
 
 
 @contextmanager
-def opened_plan(path: Path, *, local: bool = False) -> Iterator[Plan]:
+def opened_plan(path: Path, *, local: bool = False, cluster: str | None = None) -> Iterator[Plan]:
     """The plan; with `local`, aimed at an embedded DynamoDB that runs for as long as this is open."""
     from migrator.run.plan import load_plan
 
-    plan = load_plan(path)
+    plan = replace(load_plan(path), cluster=cluster)
     if not local:
         yield plan
         return

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from migrator.errors import InterruptedRun, MigratorError, StoppedError
@@ -13,7 +14,7 @@ from migrator.run.history import RunFolder, endpoint_of_environment
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
 from migrator.run.report import RunError, RunReport
-from migrator.run.workers import StopSignal
+from migrator.run.stopping import StopSignal
 
 log = logging.getLogger(__name__)
 
@@ -57,3 +58,14 @@ def report_of(
         error=RunError.of(error) if error else None,
         **counted,
     )
+
+
+def write_reports(report: RunReport, paths: Iterable[Path]) -> None:
+    """Of a run that was stopped already, its own reason is told, also where a disk is too full to keep the report."""
+    for path in paths:
+        try:
+            report.write(path)
+        except StoppedError as error:
+            if report.error is None:
+                raise
+            log.warning("%s", error)

@@ -6,20 +6,18 @@ says what was done: it is written on every way out but a usage error.
 
 from __future__ import annotations
 
-import itertools
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-from migrator.errors import MigratorError, StoppedError
+from migrator.errors import MigratorError
 from migrator.run import hooks
 from migrator.run.accounts import Accounts
-from migrator.run.collisions import Loser, Losers
+from migrator.run.collisions import Losers
+from migrator.run.crew import crew_of
 from migrator.run.deleting import delete_missing, items_to_delete
-from migrator.run.ending import report_of, stopped_by
+from migrator.run.ending import report_of, stopped_by, write_reports
 from migrator.run.forecast import forecast_run
 from migrator.run.history import RunFolder, progress_file, remember_start
 from migrator.run.incremental import Increment, distrust_ledger, open_increment
@@ -35,26 +33,17 @@ from migrator.run.proof import proof
 from migrator.run.recorder import Recorder
 from migrator.run.rejects import FailedFile, RejectFile
 from migrator.run.report import RunReport, check_accounts
-from migrator.run.resume import rest_of
-from migrator.run.segment import Segment, SegmentResult
-from migrator.run.sinks import WriteOptions
 from migrator.run.telling import told
 from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
 from migrator.run.watermark import Clock, Watermarks, open_watermarks
 from migrator.run.ways import way_of
 from migrator.run.workers import Workers, working
-from migrator.run.writing import write_segment
+from migrator.run.writing_pass import WritingPass
 from migrator.target.prices import Prices
 
 #: Items of each entity that `verify: sample` compares.
 VERIFY_SAMPLE = 1_000
-
-_Task = tuple[Segment, dict[int, Loser], WriteOptions, int | None]
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 def run_plan(
@@ -72,29 +61,17 @@ def run_plan(
     Raises UsageError; every other end is in the report. `restart` gives an unfinished run up and begins afresh.
     A dry run forecasts at `prices`, or at those that the package brings.
     """
-    settings = plan.settings
     with (
         told(plan, silent=dry_run) as ending,
-        working(settings.parallelism, pacing=pacing(plan), max_duration_s=settings.max_duration_s) as workers,
+        working(crew_of(plan, pacing(plan)), max_duration_s=plan.settings.max_duration_s) as workers,
         ExitStack() as held,
     ):
         run = _Run(plan, workers, dry_run=dry_run, progress=progress, prices=prices)
         report = run.report_of(lambda: run.execute(held, entities, restart=restart))
-        _write_reports(report, filter(None, (run.folder.report, report_file)))
+        write_reports(report, filter(None, (run.folder.report, report_file)))
         run.end(report)
         ending.report(report, run.folder.report)
     return report
-
-
-def _write_reports(report: RunReport, paths: Iterable[Path]) -> None:
-    """Of a run that was stopped already, its own reason is told, also where a disk is too full to keep the report."""
-    for path in paths:
-        try:
-            report.write(path)
-        except StoppedError as error:
-            if report.error is None:
-                raise
-            log.warning("%s", error)
 
 
 class _Run:
@@ -161,6 +138,7 @@ class _Run:
         settings = self._plan.settings
         held.enter_context(plan_lock(settings.state_dir, self._plan.name, settings.lock_wait_s))
         self._is_locked = True
+        self._workers.require()
         if not self._dry:
             self._life.take_up(held, names, restart=restart)
         saved = self._life.saved
@@ -230,21 +208,7 @@ class _Run:
     def _write_all(self, opened: OpenRun, losers: Losers | None) -> None:
         if not self._dry:
             remember_start(self._plan, self.folder)
-        options = self._way.options(opened, self._life)
-        if self._increment:  # its parts are no larger than they are to be in memory
-            options = replace(options, in_parts=True, ledger=self._increment.use())
-
-        def task(segment: Segment) -> _Task:
-            lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
-            if self._watermarks and not lost:  # rows that lose are known by their places among all
-                segment = self._watermarks.narrow(segment)
-            return segment, lost, options, self._accounts.reject_room()
-
-        def follow(result: SegmentResult) -> _Task | None:
-            if result.rest is None or self._stop.flag.is_set():
-                return None
-            return task(opened.segments[result.number].after(result.done, result.rest))
-
+        writing = self._writing_pass(opened, losers)
         share = Share(len(opened.segments), opened.segment_rows, self._life.done)
         self._progress_file.enter("writing", self._accounts, share)
         with (
@@ -253,42 +217,27 @@ class _Run:
         ):
             recorder = Recorder(self._accounts, rejects, failed, self._life)
             with progress_bar("written" if not self._dry else "rendered", shown=self._progress) as bar:
-                for results in self._workers.map_together(write_segment, map(task, self._iter_left(opened)), follow):
-                    self._settle(recorder, results)
+                for results in writing.write(recorder):
                     bar.update(sum(result.read for result in results))
                     self._progress_file.update(self._accounts, results)
+            self._error = self._error or writing.error
             recorder.close()
             if not self._stop.flag.is_set():
                 for result in self._way.finish(opened, self._life, self._accounts, losers):
                     recorder.book(result)
 
-    def _iter_left(self, opened: OpenRun) -> Iterator[Segment]:
-        for segment in spread(opened.segments):
-            if self._stop.flag.is_set():
-                return
-            if rest := rest_of(segment, self._life.done.get(segment.number)):
-                yield rest
-
-    def _settle(self, recorder: Recorder, results: Sequence[SegmentResult]) -> None:
-        try:
-            if self._increment:
-                self._increment.take(results)
-            recorder.take(results)
-        except StoppedError:
-            self._stop.stop()  # the workers must not go on with what can no longer be recorded
-            raise
-        errors = (result.error or result.write.stopped for result in results)
-        over_limit = self._accounts.over_limit(self.folder.rejects)
-        self._error = self._error or next(filter(None, errors), over_limit)
-        if self._error is not None:
-            self._stop.stop()
-
-
-def spread(segments: Sequence[T], places: int = 16) -> Iterator[T]:
-    """The segments, from so many places in turn: neighbours may all give items of one partition.
-
-    >>> list(spread(range(7), places=3))
-    [0, 3, 6, 1, 4, 2, 5]
-    """
-    stride = -(-len(segments) // places)
-    return itertools.chain.from_iterable(segments[start::stride] for start in range(stride))
+    def _writing_pass(self, opened: OpenRun, losers: Losers | None) -> WritingPass:
+        options = self._way.options(opened, self._life)
+        if self._increment:  # its parts are no larger than they are to be in memory
+            options = replace(options, in_parts=True, ledger=self._increment.use())
+        return WritingPass(
+            segments=opened.segments,
+            done=self._life.done,
+            options=options,
+            workers=self._workers,
+            accounts=self._accounts,
+            rejects=self.folder.rejects,
+            losers=losers,
+            increment=self._increment,
+            watermarks=self._watermarks,
+        )

@@ -17,7 +17,8 @@ from migrator.mapping.render import Rendered
 from migrator.run.opened import OpenRun
 from migrator.run.questions import Parameter, Question, to_sqlite
 from migrator.run.segment import Segment, Unit, iter_outcomes
-from migrator.run.workers import WORKER, Workers
+from migrator.run.worker import WORKER
+from migrator.run.workers import Workers
 from migrator.source.failure import is_about_the_file, message_of
 from migrator.source.relation import as_subquery, quote
 from migrator.source.snapshot import check_unchanged, connect

@@ -22,8 +22,8 @@ from migrator.errors import StoppedError
 from migrator.run.ended import Ended
 from migrator.run.history import RunFolder
 from migrator.run.plan import Plan
+from migrator.run.stopping import StopSignal, heeding_signals
 from migrator.run.unattended import Command
-from migrator.run.workers import StopSignal, heeding_signals
 from migrator.target.forecast import duration_words
 
 Hook = Literal["on_start", "on_success", "on_failure"]

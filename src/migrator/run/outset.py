@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
 from migrator.run.sinks import WriteOptions
 from migrator.run.tables import tables_of
-from migrator.run.workers import Pacing
 from migrator.target.endpoint import resolve_endpoint
-from migrator.target.governor import Governor, governors, write_capacity
+from migrator.target.governor import Governor, Pacing, governors, write_capacity
+from migrator.target.session import TargetSettings
 from migrator.target.tablefound import describe
 
 
@@ -29,16 +30,23 @@ def write_options(
     """As the plan says; `resumed`, `in_parts`, `undo` and `ledger` as `WriteOptions` has them."""
     settings, target = opened.plan.settings, opened.plan.target
     return WriteOptions(
-        target=target,
+        target=target if dry_run else target_for_workers(opened),
         endpoint=None if dry_run else resolve_endpoint(target, opened.client()),
         on_existing=settings.on_existing,
         batch_size=settings.batch_size,
         policy=settings.retry_policy,
         resumed=resumed,
+        may_be_repeated=resumed or opened.plan.cluster is not None,
         in_parts=in_parts,
         undo=undo,
         ledger=ledger,
     )
+
+
+def target_for_workers(opened: OpenRun) -> TargetSettings:
+    """The target as the coordinator found it: another host's environment may name another region or endpoint."""
+    found = opened.client().meta
+    return replace(opened.plan.target, region=found.region_name, endpoint_url=found.endpoint_url)
 
 
 def pacing(plan: Plan) -> Pacing:

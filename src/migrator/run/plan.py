@@ -74,6 +74,7 @@ class Plan:
     target: TargetSettings
     settings: Settings
     via: str | None = None  #: of the command line: the folder or the s3:// prefix where files for an import are put
+    cluster: str | None = None  #: of the command line: the Dask cluster that does the work
 
     @property
     def entity_names(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from migrator.mapping.encoded import EncodedItems, EncodedRow, encode_item
 from migrator.mapping.model import Attributes, Entity
 from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, of_columns, shortened
 from migrator.run.segment import Segment, SegmentResult, expires_at
-from migrator.run.workers import WORKER
+from migrator.run.worker import WORKER
 from migrator.source.read import Read
 from migrator.source.rows import RawRow, iter_batches, layout_of
 from migrator.source.snapshot import check_unchanged, connect

@@ -29,6 +29,7 @@ from migrator.run.opened import OpenRun, open_run
 from migrator.run.outset import pacing, set_paces, write_options
 from migrator.run.picking import Piece, iter_pieces
 from migrator.run.plan import Plan
+from migrator.run.pool import Pool
 from migrator.run.progress import progress_bar
 from migrator.run.proof import proof
 from migrator.run.recorder import Recorder
@@ -50,7 +51,7 @@ def retry_plan(
     """Retry what the plan's last run against this target left, and report. Raises UsageError."""
     settings = plan.settings
     with (
-        working(settings.parallelism, pacing=pacing(plan), max_duration_s=settings.max_duration_s) as workers,
+        working(Pool(settings.parallelism, pacing(plan)), max_duration_s=settings.max_duration_s) as workers,
         ExitStack() as held,
     ):
         retry = _Retry(plan, workers, dry_run=dry_run, progress=progress)

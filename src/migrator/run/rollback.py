@@ -28,6 +28,7 @@ from migrator.run.incremental import distrust_ledger, note_in_ledger
 from migrator.run.lock import plan_lock
 from migrator.run.outset import pacing
 from migrator.run.plan import Plan
+from migrator.run.pool import Pool
 from migrator.run.progress import progress_bar
 from migrator.run.rejects import LineFile, attributes_json
 from migrator.run.report import RunError, write_json
@@ -61,7 +62,7 @@ def roll_back(
     if not state_file(plan).exists():
         raise UsageError(f"--run: plan {plan.name} has no runs in {settings.state_dir}", code="run_unknown")
     with (
-        working(1, pacing=pacing(plan)) as workers,  # one thread: the table is what takes the time
+        working(Pool(1, pacing(plan))) as workers,  # one thread: the table is what takes the time
         plan_lock(settings.state_dir, plan.name, settings.lock_wait_s),
         open_checkpoint(state_file(plan)) as checkpoint,
     ):

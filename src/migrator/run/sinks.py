@@ -5,6 +5,7 @@ In a dry run they go nowhere.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -18,7 +19,7 @@ from migrator.run.keeping import KeepingSink
 from migrator.run.scan import get_items
 from migrator.run.segment import Segment, Unit
 from migrator.run.undo import part_file
-from migrator.run.workers import WORKER
+from migrator.run.worker import WORKER
 from migrator.target.backoff import RetryPolicy, ask
 from migrator.target.endpoint import Endpoint
 from migrator.target.importfiles import Files
@@ -41,7 +42,8 @@ class WriteOptions:
     on_existing: Literal["replace", "skip", "error"]
     batch_size: int
     policy: RetryPolicy
-    resumed: bool = False  #: an earlier part of the run, cut off, may have written any of the items
+    resumed: bool = False  #: an earlier part of the run was cut off, and this one may be, too: little is under way
+    may_be_repeated: bool = False  #: an earlier try, cut off, may have written any of the items
     in_parts: bool = True  #: hand back what was done every few seconds, so that it can be recorded
     undo: Path | None = None  #: the folder where what is replaced is kept first
     ledger: LedgerUse | None = None  #: only what differs from it is sent
@@ -89,7 +91,7 @@ def open_sink(segment: Segment, options: WriteOptions) -> Sink:
     if options.files is not None:
         from migrator.run.viasink import FileSink  # of an extra
 
-        return FileSink(options.files, segment, again=options.resumed)
+        return FileSink(options.files, segment, again=options.may_be_repeated)
     if options.endpoint is None:
         return CountingSink(table)
     writer = _writer(segment.unit, options, options.endpoint)
@@ -108,27 +110,35 @@ def open_sink(segment: Segment, options: WriteOptions) -> Sink:
 def _writer(unit: Unit, options: WriteOptions, endpoint: Endpoint) -> Writer:
     table = unit.table
     return Writer(
-        _transport(endpoint, options.target),
+        _KEPT.transport(endpoint, options.target),
         table,
         describe=lambda: describe(_client(options.target), table.name),
         governor=WORKER.governors.get(table.name),
         on_existing=options.on_existing,
         batch_size=options.batch_size,
         policy=options.policy,
-        maybe_applied=options.resumed,
+        maybe_applied=options.may_be_repeated,
         distinct=unit.proved,
         window_s=RESUMED_WINDOW_S if options.resumed else None,
         stop=WORKER.is_stopped,
     )
 
 
-@lru_cache(maxsize=1)
+class _Kept(threading.local):
+    """For all segments of a worker, so that connections are kept. A transport works in one thread alone."""
+
+    def __init__(self) -> None:
+        self.client = lru_cache(maxsize=1)(create_client)
+        self.transport = lru_cache(maxsize=1)(_open_transport)
+
+
+def _open_transport(endpoint: Endpoint, target: TargetSettings) -> Transport:
+    return Transport(endpoint, open_session(target).get_credentials())
+
+
+_KEPT = _Kept()
+
+
 def _client(target: TargetSettings) -> Any:
     """Made only where something is to be asked that is not written."""
-    return create_client(target)
-
-
-@lru_cache(maxsize=1)
-def _transport(endpoint: Endpoint, target: TargetSettings) -> Transport:
-    """One for all segments of a worker, so that connections are kept."""
-    return Transport(endpoint, open_session(target).get_credentials())
+    return _KEPT.client(target)

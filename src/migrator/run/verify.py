@@ -21,6 +21,7 @@ from migrator.run.agreement import keep_repeats
 from migrator.run.binding import BoundEntity
 from migrator.run.collisions import found_losers
 from migrator.run.comparison import Comparison, compare, compare_sample, iter_sampled_keys, take_sample
+from migrator.run.crew import crew_of
 from migrator.run.digests import ActualStore, DigestStore
 from migrator.run.history import last_start
 from migrator.run.inquiry import Inquiry, select_patterns
@@ -60,10 +61,11 @@ def verify_plan(
     One that was cut off goes on, but for a `restart`. Raises SourceError, TargetError, and InterruptedRun on a signal.
     """
     with (
-        working(plan.settings.parallelism) as workers,
+        working(crew_of(plan)) as workers,
         unfinished(plan, entities, sample, restart=restart) as kept,
         _opened(plan, kept) as opened,
     ):
+        workers.require()
         report = _Verification(opened, entities, workers, kept, progress=progress).report(sample, clock, timing)
     if report_file is not None:
         write_json(report_file, report.to_json())

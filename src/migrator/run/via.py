@@ -23,7 +23,7 @@ from migrator.run.failed import name_failed
 from migrator.run.fingerprint import target_digest
 from migrator.run.lifetime import Lifetime
 from migrator.run.opened import OpenRun
-from migrator.run.outset import write_options
+from migrator.run.outset import target_for_workers, write_options
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.report import ViaFiles
@@ -101,7 +101,14 @@ class Via:
     def options(self, opened: OpenRun, life: Lifetime) -> WriteOptions:
         # A part of a segment would be a file of its own, so that segments are written in one go.
         options = write_options(opened, dry_run=True, resumed=life.saved is not None, in_parts=False)
-        return options if self._dry else replace(options, files=Files(self._place, opened.scratch))
+        return options if self._dry else replace(options, files=self._files(opened))
+
+    def _files(self, opened: OpenRun) -> Files:
+        if not isinstance(self._place, Bucket):
+            return Files(self._place, opened.scratch)
+        place = replace(self._place, target=target_for_workers(opened))
+        # Another host has room of its own, and not necessarily in the state folder.
+        return Files(place, None if opened.plan.cluster else opened.scratch)
 
     def finish(
         self, opened: OpenRun, life: Lifetime, accounts: Accounts, losers: Losers | None

@@ -135,7 +135,7 @@ class FileSink:
             self._stopped = error
         except OSError as error:
             self._stopped = StoppedError(
-                f"{self._files.scratch}: cannot be used: {error.strerror}\n"
+                f"{self._files.scratch or tempfile.gettempdir()}: cannot be used: {error.strerror}\n"
                 "  Make room or give access, and run again to go on.",
                 code="state_unwritable",
                 retryable=True,

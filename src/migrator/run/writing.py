@@ -9,23 +9,25 @@ import gc
 import math
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
 from itertools import accumulate
 
-from migrator.errors import RowRejected, SourceError
-from migrator.mapping.compile import EntityEncoder, Outcome, compile_entity
+from migrator.errors import SourceError
+from migrator.mapping.compile import EntityEncoder, compile_entity
 from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item
 from migrator.run.collisions import Loser
 from migrator.run.comparing import Comparison
 from migrator.run.failed import name_failed
 from migrator.run.ledger import NAMELESS, row_name
-from migrator.run.segment import Segment, SegmentResult, reject_row
+from migrator.run.part_accounts import PartAccounts
+from migrator.run.rows_left import iter_left
+from migrator.run.segment import Segment, SegmentResult
 from migrator.run.sinks import Sink, WriteOptions, open_sink
-from migrator.run.workers import WORKER
-from migrator.source.rows import RawRow, is_numbered, iter_batches, rest_after
-from migrator.source.snapshot import check_unchanged, connect
+from migrator.run.worker import WORKER
+from migrator.source.rows import RawRow, Row, rest_after
+from migrator.source.snapshot import check_unchanged
 
 #: Seconds of writing after which a worker hands back what it did, so that it can be recorded.
 PART_S = 2.0
@@ -88,8 +90,8 @@ class _Part:
         self._losers = losers
         self._sink = sink
         self._comparison = comparison
-        self._reject_limit = reject_limit
         self._result = SegmentResult(segment.unit.number, segment.number, segment.done)
+        self._accounts = PartAccounts(self._result, segment.unit, losers, comparison, self._row, reject_limit)
         self._passed_over = self._to_pass_over = 0  # batches that are not tried by columns
 
     def write(self, part_s: float) -> SegmentResult:
@@ -116,14 +118,14 @@ class _Part:
         """Fixed items come of no row; they are few, and written in one go."""
         for position, item in enumerate(self._unit.fixed):
             encoded = EncodedRow(((0, encode_item(item, self._unit.table)),))
-            self._put(self._taken(encoded, self._losers.get(position)), (), (1,))
+            self._put(self._accounts.fixed(position, encoded), (), (1,))
         self._result.complete = True
 
     def _put_rows(self, part_s: float) -> None:
         started = time.monotonic()
         until: float | None = None
         last: RawRow | None = None
-        for rows in _iter_batches(self._segment):
+        for rows in iter_left(self._segment):
             now = time.monotonic()
             if until is None:
                 # To find the place in numbered rows all before it are read: as long again goes into writing.
@@ -133,7 +135,7 @@ class _Part:
                 return
             taken = self._put_batch(rows)
             last = rows[taken - 1]
-            if taken < len(rows) or self._has_too_many_rejects():
+            if taken < len(rows) or self._accounts.has_too_many_rejects:
                 self._leave_rest(last)
                 return
         self._result.complete = True
@@ -147,23 +149,24 @@ class _Part:
             unit.entity, unit.read, unit.table, unit.context, validate=unit.validate, identities=not unit.proved
         )
 
+    def _row(self, raw: RawRow) -> Row:
+        return self._encoder.row(raw)
+
     def _put_batch(self, rows: list[RawRow]) -> int:
         """How many of the rows were taken: all, unless one reject was too much."""
         if self._comparison:
             self._comparison.at(self._result.done)
         if not self._losers and (items := self._by_columns(rows)) is not None:
-            self._result.read += len(rows)
-            self._result.rendered_rows += len(rows)
-            self._result.items += len(items)
+            self._accounts.by_columns(rows, items)
             self._put(items, rows)
             return len(rows)
         before = self._result.read
         outcomes = self._encoder.encode_rows(rows)
         encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedRow)]
         if self._losers or len(encoded) < len(outcomes):
-            self._put(*self._judged(rows, outcomes))
+            self._put(*self._accounts.judged(rows, outcomes))
         else:
-            self._put(self._all_of(encoded), rows, [len(row.items) for row in encoded])
+            self._put(self._accounts.all_of(encoded), rows, [len(row.items) for row in encoded])
         return self._result.read - before
 
     def _put(self, items: Sequence[EncodedItem], rows: Sequence[RawRow], counts: Sequence[int] | None = None) -> None:
@@ -177,7 +180,7 @@ class _Part:
         )
 
     def _name(self, rows: Sequence[RawRow], place: int) -> bytes:
-        return row_name(self._encoder.row(rows[place]).key) if rows else NAMELESS
+        return row_name(self._row(rows[place]).key) if rows else NAMELESS
 
     def _by_columns(self, rows: list[RawRow]) -> Sequence[EncodedItem] | None:
         """None where a row is odd. It is seldom alone: after each refusal twice as many batches are not tried."""
@@ -189,98 +192,10 @@ class _Part:
         self._to_pass_over = min(2 * self._to_pass_over + 1, _MOST_PASSED_OVER) if items is None else 0
         return items
 
-    def _has_too_many_rejects(self) -> bool:
-        return self._reject_limit is not None and len(self._result.rejects) > self._reject_limit
-
     def _leave_rest(self, last: RawRow | None) -> None:
         """Say where to go on. Raises SourceError where what was read is not the source as it was any more."""
         assert self._unit.read is not None
         assert self._unit.snapshot is not None
         check_unchanged(self._unit.snapshot)
         part = self._segment.part
-        self._result.rest = (
-            part if last is None else rest_after(self._unit.read.relation, part, self._encoder.row(last))
-        )
-
-    def _all_of(self, encoded_rows: list[EncodedRow]) -> list[EncodedItem]:
-        """The items of rows that nothing is to be said of, which is nearly all of them."""
-        items = [item for encoded in encoded_rows for _, item in encoded.items]
-        self._result.read += len(encoded_rows)
-        self._result.rendered_rows += len(encoded_rows)
-        self._result.warnings += sum([encoded.warnings for encoded in encoded_rows])
-        self._result.items += len(items)
-        return items
-
-    def _judged(
-        self, rows: Sequence[RawRow], outcomes: Sequence[Outcome]
-    ) -> tuple[list[EncodedItem], Sequence[RawRow], list[int]]:
-        """The items of rows some of which are rejected or lose a key, up to the reject that is too much.
-
-        With the rows, and how many items each of them gave.
-        """
-        items: list[EncodedItem] = []
-        counts: list[int] = []
-        for row, outcome in zip(rows, outcomes, strict=True):
-            loser = self._losers.get(self._result.done)
-            self._result.read += 1
-            settled = outcome if loser is None else _without_lost_key(outcome, loser)
-            taken = self._taken(settled, loser, row) if isinstance(settled, EncodedRow) else []
-            items.extend(taken)
-            counts.append(len(taken))
-            if isinstance(settled, EncodedRow):
-                self._result.rendered_rows += 1
-            elif self._reject(row, settled):
-                break
-        return items, rows, counts
-
-    def _reject(self, row: RawRow, reason: RowRejected) -> bool:
-        """Whether it is one too many."""
-        found = self._encoder.row(row)
-        self._result.rejects.append(reject_row(self._unit, found, reason))
-        if self._comparison:
-            self._comparison.reject(row_name(found.key))
-        return self._has_too_many_rejects()
-
-    def _taken(self, encoded: EncodedRow, loser: Loser | None, row: RawRow | None = None) -> list[EncodedItem]:
-        """The row's items but those whose key an equal item has."""
-        skipped = loser.skipped if loser else ()
-        items = [item for position, item in encoded.items if position not in skipped]
-        self._result.warnings += encoded.warnings
-        self._result.items += len(encoded.items)
-        self._result.skipped += len(encoded.items) - len(items)
-        if self._comparison and skipped:
-            name = NAMELESS if row is None else row_name(self._encoder.row(row).key)
-            for position, item in encoded.items:
-                if position in skipped:
-                    self._comparison.skip(item, name)
-        return items
-
-
-def _without_lost_key(outcome: Outcome, loser: Loser) -> Outcome:
-    if loser.reject is None or isinstance(outcome, RowRejected):
-        return outcome
-    return RowRejected(*loser.reject)
-
-
-def _iter_batches(segment: Segment) -> Iterator[list[RawRow]]:
-    """The rows that are left of it. Raises SourceError where the file cannot be read, or changed meanwhile."""
-    unit = segment.unit
-    assert unit.read is not None
-    assert unit.snapshot is not None
-    skipped = segment.done if is_numbered(unit.read.relation) else 0
-    with connect(unit.snapshot) as connection:
-        batches = iter_batches(connection, unit.read, segment.part)
-        for rows in batches if segment.only is None else _iter_picked(batches, segment.only):
-            if left := rows[skipped:]:
-                yield left
-            skipped = max(0, skipped - len(rows))
-    check_unchanged(unit.snapshot)
-
-
-def _iter_picked(batches: Iterable[list[RawRow]], places: frozenset[int]) -> Iterator[list[RawRow]]:
-    """Of all rows those at these places."""
-    place = 0
-    for rows in batches:
-        if picked := [row for n, row in enumerate(rows, place) if n in places]:
-            yield picked
-        place += len(rows)
+        self._result.rest = part if last is None else rest_after(self._unit.read.relation, part, self._row(last))

@@ -52,11 +52,15 @@ class Endpoint:
 
 def resolve_endpoint(settings: TargetSettings, client: Any) -> Endpoint:
     """The way that a client of these settings takes, environment included."""
-    url = client.meta.endpoint_url
+    return endpoint_at(client.meta.endpoint_url, client.meta.region_name, settings)
+
+
+def endpoint_at(url: str, region: str, settings: TargetSettings) -> Endpoint:
+    """The way to this address from this host: its proxy, and its certificates."""
     proxies = {} if settings.local else get_environ_proxies(url)
     return Endpoint(
         url=url,
-        region=client.meta.region_name,
+        region=region,
         ca_file=_ca_file(settings) if urlsplit(url).scheme == "https" else None,
         proxy=ProxyConfiguration(proxies=proxies).proxy_url_for(url),
         connect_timeout_s=settings.connect_timeout_s,

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableSequence
 from contextlib import AbstractContextManager
 from multiprocessing.context import BaseContext
 from multiprocessing.sharedctypes import RawArray
-from typing import Any
+from typing import Any, Protocol
 
 Clock = Callable[[], float]
 UNLIMITED = math.inf
@@ -86,6 +86,13 @@ class Bucket:
         with self._lock:
             self._values[_LEVEL] += taken - consumed
 
+    def _change_rate(self, now: float, units_per_s: float) -> None:
+        if self._values[_RATE] == UNLIMITED:
+            self._values[_LEVEL], self._values[_FILLED_AT] = 0.0, now
+        else:
+            self._fill()
+        self._values[_RATE] = units_per_s
+
     def _fill(self) -> None:
         values, now = self._values, self._clock()
         rate = values[_RATE]
@@ -147,14 +154,26 @@ class Pace(Bucket):
         self._set_rate(now, UNLIMITED if grown > brake * _RELEASE else grown)
 
     def _set_rate(self, now: float, rate: float) -> None:
-        values = self._values
-        if values[_RATE] == UNLIMITED:
-            values[_LEVEL], values[_FILLED_AT] = 0.0, now
-        else:
-            self._fill()
-        values[_RATE] = rate
-        values[_REACTED_AT] = values[_WINDOW_AT] = now
-        values[_WINDOW_UNITS] = 0.0
+        self._change_rate(now, rate)
+        self._values[_REACTED_AT] = self._values[_WINDOW_AT] = now
+        self._values[_WINDOW_UNITS] = 0.0
+
+
+class Rate(Protocol):
+    """How fast a table is written to, and who is told that it is too fast."""
+
+    @property
+    def units_per_s(self) -> float: ...
+
+    def wait_s(self) -> float: ...
+
+    def take(self, units: float) -> None: ...
+
+    def settle(self, taken: float, consumed: float) -> None: ...
+
+    def throttled(self) -> None: ...
+
+    def begin_at(self, units_per_s: float) -> None: ...
 
 
 class Governor:
@@ -166,9 +185,17 @@ class Governor:
     0.5
     """
 
-    def __init__(self, budget: Bucket | None = None, pace: Pace | None = None) -> None:
+    def __init__(self, budget: Bucket | None = None, pace: Rate | None = None) -> None:
         self._budget = budget
-        self._pace = pace or Pace()
+        self._pace: Rate = pace or Pace()
+
+    @property
+    def budget(self) -> Bucket | None:
+        return self._budget
+
+    @property
+    def pace(self) -> Rate:
+        return self._pace
 
     @property
     def units_per_s(self) -> float:
@@ -210,6 +237,14 @@ def governors(
     """
     budget = Bucket(budget_units_per_s, numbers=Numbers(context)) if budget_units_per_s else None
     return {table: Governor(budget, Pace(numbers=Numbers(context))) for table in tables}
+
+
+#: What workers share of the tables' write capacity, made for the context of their processes.
+Pacing = Callable[[BaseContext | None], Mapping[str, Governor]]
+
+
+def no_pacing(context: BaseContext | None) -> Mapping[str, Governor]:
+    return {}
 
 
 def write_capacity(description: Mapping[str, Any]) -> float | None:

@@ -148,10 +148,10 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where a worker puts files, and where what is not in order yet waits."""
+    """Where a worker puts files, and where what is not in order yet waits: in a folder, or in its temporary one."""
 
     place: Place
-    scratch: Path
+    scratch: Path | None
 
 
 @lru_cache(maxsize=1)

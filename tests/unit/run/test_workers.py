@@ -7,13 +7,15 @@ import threading
 
 import pytest
 
-from migrator.run import workers as workers_module
-from migrator.run.workers import WORKER, Workers, working
+from migrator.run import pool
+from migrator.run.pool import Pool
+from migrator.run.worker import WORKER
+from migrator.run.workers import Workers, working
 
 
 @pytest.fixture(params=[1, 2])
 def workers(request):
-    with working(request.param, pacing=lambda context: {"orders": "its governor"}) as workers:
+    with working(Pool(request.param, lambda context: {"orders": "its governor"})) as workers:
         yield workers
 
 
@@ -78,13 +80,13 @@ def test_what_follows_is_asked_when_the_result_has_been_dealt_with(workers: Work
 
 def test_one_worker_is_this_process_and_two_are_others():
     for count, here in ((1, True), (2, False)):
-        with working(count) as workers:
+        with working(Pool(count)) as workers:
             pids = {pid for pid, _, _ in workers.map(state, ((n,) for n in range(10)))}
         assert (pids == {os.getpid()}) is here
 
 
 def test_the_end_of_its_time_stops_a_command():
-    with working(1, max_duration_s=0.05) as workers:
+    with working(Pool(1), max_duration_s=0.05) as workers:
         assert workers.stop.flag.wait(10)
         assert workers.stop.signal_number == 15
 
@@ -95,4 +97,4 @@ def test_the_end_of_its_time_stops_a_command():
 def test_a_process_forks_only_where_that_is_safe(monkeypatch, platform, threads, method):
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(threading, "active_count", lambda: threads)
-    assert workers_module._context() is multiprocessing.get_context(method)
+    assert pool._context() is multiprocessing.get_context(method)
