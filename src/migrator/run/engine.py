@@ -17,7 +17,8 @@ from typing import TypeVar
 from migrator.errors import MigratorError, StoppedError
 from migrator.run import hooks
 from migrator.run.accounts import Accounts
-from migrator.run.collisions import Loser, Losers
+from migrator.run.bundles import Task, bundled, following, write_bundle
+from migrator.run.collisions import Losers
 from migrator.run.deleting import delete_missing, items_to_delete
 from migrator.run.ending import report_of, stopped_by
 from migrator.run.forecast import forecast_run
@@ -37,20 +38,16 @@ from migrator.run.rejects import FailedFile, RejectFile
 from migrator.run.report import RunReport, check_accounts
 from migrator.run.resume import rest_of
 from migrator.run.segment import Segment, SegmentResult
-from migrator.run.sinks import WriteOptions
 from migrator.run.telling import told
 from migrator.run.verify import verify_opened
 from migrator.run.verify_report import VerifyReport
 from migrator.run.watermark import Clock, Watermarks, open_watermarks
 from migrator.run.ways import way_of
 from migrator.run.workers import Workers, working
-from migrator.run.writing import write_segment
 from migrator.target.prices import Prices
 
 #: Items of each entity that `verify: sample` compares.
 VERIFY_SAMPLE = 1_000
-
-_Task = tuple[Segment, dict[int, Loser], WriteOptions, int | None]
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +140,7 @@ class _Run:
             started_at=self._life.started,
             duration_s=self._life.worked_s,
             entities=tuple(self._accounts.entities.values()),
+            sources=self._accounts.file_results(),
             requests=self._accounts.requests,
             dry_run=self._dry,
             resumed=self._life.saved is not None,
@@ -176,8 +174,10 @@ class _Run:
             integrity=settings.integrity_check == "full" and saved is None,
             folder=None if self._dry else self.folder.snapshots,
             saved=saved,
+            stop=self._stop.flag.is_set,
         ) as opened:
             self._opened = opened
+            self._accounts.open_files(opened, self._life.done)
             if saved is None:
                 self._accounts.open(opened.names())
             self._begin(opened, names)
@@ -234,13 +234,13 @@ class _Run:
         if self._increment:  # its parts are no larger than they are to be in memory
             options = replace(options, in_parts=True, ledger=self._increment.use())
 
-        def task(segment: Segment) -> _Task:
+        def task(segment: Segment) -> Task:
             lost = losers.of_segment(segment.unit.number, segment.number) if losers else {}
             if self._watermarks and not lost:  # rows that lose are known by their places among all
                 segment = self._watermarks.narrow(segment)
             return segment, lost, options, self._accounts.reject_room()
 
-        def follow(result: SegmentResult) -> _Task | None:
+        def follow(result: SegmentResult) -> Task | None:
             if result.rest is None or self._stop.flag.is_set():
                 return None
             return task(opened.segments[result.number].after(result.done, result.rest))
@@ -253,7 +253,9 @@ class _Run:
         ):
             recorder = Recorder(self._accounts, rejects, failed, self._life)
             with progress_bar("written" if not self._dry else "rendered", shown=self._progress) as bar:
-                for results in self._workers.map_together(write_segment, map(task, self._iter_left(opened)), follow):
+                tasks = bundled(map(task, self._iter_left(opened)))
+                for done in self._workers.map_together(write_bundle, tasks, following(follow)):
+                    results = list(itertools.chain.from_iterable(done))
                     self._settle(recorder, results)
                     bar.update(sum(result.read for result in results))
                     self._progress_file.update(self._accounts, results)
