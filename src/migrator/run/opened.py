@@ -23,7 +23,7 @@ from migrator.run.collisions import Losers, find_losers
 from migrator.run.digests import DigestStore
 from migrator.run.plan import Plan
 from migrator.run.proving import prove_segment
-from migrator.run.records import ItemRecord, Labels
+from migrator.run.records import Labels, Records
 from migrator.run.segment import Segment, SegmentResult, Unit
 from migrator.run.workers import Workers
 from migrator.source.integrity import check_integrity
@@ -109,7 +109,7 @@ class OpenRun:
             may_collide(a, b) for a, b in itertools.combinations(self.entities, 2)
         )
 
-    def render_all(self, workers: Workers) -> Iterator[list[ItemRecord]]:
+    def render_all(self, workers: Workers) -> Iterator[Records]:
         """Records of every item of every row that is not rejected for itself."""
         return (result.records for result in self.iter_rendered(workers))
 
