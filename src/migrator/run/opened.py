@@ -25,7 +25,7 @@ from migrator.run.fitting import FittedFile
 from migrator.run.fleet import fit_again, fit_files
 from migrator.run.plan import Plan
 from migrator.run.proving import prove_segment
-from migrator.run.records import ItemRecord, Labels
+from migrator.run.records import Labels, Records
 from migrator.run.segment import Segment, SegmentResult, Unit
 from migrator.run.setaside import SetAside
 from migrator.run.sources import Stop, Taking
@@ -139,7 +139,7 @@ class OpenRun:
             may_collide(a, b) for a, b in itertools.combinations(self.entities, 2)
         )
 
-    def render_all(self, workers: Workers) -> Iterator[list[ItemRecord]]:
+    def render_all(self, workers: Workers) -> Iterator[Records]:
         """Records of every item of every row that is not rejected for itself."""
         return (result.records for result in self.iter_rendered(workers))
 

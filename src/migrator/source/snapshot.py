@@ -13,7 +13,7 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,7 +34,9 @@ from migrator.source.failure import (
     source_path,
     to_source_error,
 )
+from migrator.source.fetch import QUICK_FILE
 from migrator.source.private_copy import NO_ROOM, copy_alone, copy_locked, copy_settled, recover
+from migrator.source.quick import QuickFile
 from migrator.source.readlock import read_lock
 from migrator.source.storage import neighbours, read_header, read_state, sync_file
 from migrator.source.text import decode_text
@@ -92,7 +94,7 @@ def take_snapshot(
     try:
         if not _uses_wal(real):
             with read_lock(real, known, wait_s) as is_held:
-                if is_held and outlives_writers and os.stat(real).st_mode & _ANY_WRITER:
+                if is_held and outlives_writers and _is_writable(real):
                     return _take_copy(real, known, scratch, copy_locked)
                 if is_held:
                     return Snapshot(known, real, read_state(real).fingerprint())
@@ -150,6 +152,11 @@ def _uses_wal(real: str) -> bool:
     return read_header(real).is_wal or os.path.exists(real + "-wal")
 
 
+def _is_writable(real: str) -> bool:
+    """By anyone but root."""
+    return bool(os.stat(real).st_mode & _ANY_WRITER)
+
+
 # ---- the private copy
 
 
@@ -181,7 +188,12 @@ def connect(snapshot: Snapshot, *, wait_s: float = 30) -> Iterator[Connection]:
     What SQLite has against a statement, then or while its rows are read, is a SourceError.
     """
     try:
-        with _connection(snapshot.read_path, snapshot.path, "mode=ro", wait_s) as connection:
+        with (
+            _connection(snapshot.read_path, snapshot.path, "mode=ro", wait_s) as connection,
+            closing(QuickFile(snapshot.read_path)) as quick,
+        ):
+            if snapshot.is_copy or not _is_writable(snapshot.read_path):
+                connection.info[QUICK_FILE] = quick
             yield connection
     except (DBAPIError, sqlite3.Error) as error:
         raise to_source_error(error, snapshot.path) from error

@@ -250,7 +250,11 @@ def test_entities_keep_their_order(load):
         ),
         (
             {"settings": "{incremental: hashes}"},
-            ['settings.incremental: must be off or hash, and is "hashes"\n  known: off, hash.  Did you mean "hash"?'],
+            [
+                'settings.incremental: must be off or hash, and is "hashes"\n'
+                '  known: off, hash.  Did you mean "hash"?\n'
+                "  or a map: {watermark: {column: updated_at, overlap: 5m}}"
+            ],
         ),
         (
             {"settings": "{incremental: {watermark: {overlap: 5m}}}"},
