@@ -105,6 +105,11 @@ class OpenRun:
             for part, origins in self.cut(unit)
         ]
 
+    def cut_coarser(self) -> None:
+        """Cut again, into segments of twice the rows."""
+        self.segment_rows *= 2
+        del self.segments
+
     @property
     def is_cut(self) -> bool:
         return "segments" in vars(self)
