@@ -35,7 +35,7 @@ conformance: $(INSTALLED) dynalite ## Run only the engine tests; DYNAMODB_ENDPOI
 	$(RUN) pytest tests/conformance
 
 soak: $(INSTALLED) dynalite ## Kill two hundred runs, throttle for a minute, and more; takes most of an hour
-	$(RUN) pytest tests/faults -m soak
+	$(RUN) pytest tests/faults -m soak -n auto
 
 check: $(INSTALLED) ## Format, lint, types, import order, generated pages
 	$(RUN) ruff format --check
@@ -43,6 +43,7 @@ check: $(INSTALLED) ## Format, lint, types, import order, generated pages
 	$(RUN) mypy
 	$(VENV)/bin/lint-imports
 	$(RUN) docs.build_cli --check
+	$(RUN) docs.build_scale --check
 
 format: $(INSTALLED) ## Format, and mend what the linter can mend
 	$(RUN) ruff check --fix
@@ -50,6 +51,7 @@ format: $(INSTALLED) ## Format, and mend what the linter can mend
 
 docs: $(INSTALLED) ## Write the generated pages anew
 	$(RUN) docs.build_cli
+	$(RUN) docs.build_scale
 
 pictures: $(INSTALLED) browser ## Take the pictures of docs/pages.md anew
 	PYTHONPATH=tests $(RUN) docs.build_pictures

@@ -33,9 +33,9 @@ for name in ("begin", "record", "pause", "end"):
     setattr(Checkpoint, name, lambda *given: None)
 """
 NO_COPY = """
-from migrator.run import opened
-take = opened.take_snapshot
-opened.take_snapshot = lambda path, scratch, outlives_writers: take(path, scratch)
+from migrator.run import sources
+take = sources.take_snapshot
+sources.take_snapshot = lambda path, scratch, outlives_writers: take(path, scratch)
 """
 #: who -> what is switched off
 PATCHES: Mapping[str, str] = {

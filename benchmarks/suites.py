@@ -15,6 +15,7 @@ from benchmarks import sink as sinks
 from benchmarks.bench import Bench
 from benchmarks.cases import CASES, ENTITIES, NARROW, NESTED, NINE, PROVED, hundred_entities
 from benchmarks.efficiency import efficiency
+from benchmarks.fleet import fleet
 from benchmarks.incremental import incremental
 from benchmarks.measure import PER, Result, Used, used_by
 from benchmarks.report import Claim, Table, number
@@ -275,6 +276,7 @@ SUITES: Mapping[str, Callable[[Bench], Finding]] = {
     "large": large_items,
     "budget": budget,
     "incremental": incremental,
+    "fleet": fleet,
     "starting": starting,
     "via": via,
     "efficiency": efficiency,

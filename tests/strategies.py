@@ -100,7 +100,8 @@ def filter_calls(draw: st.DrawFn) -> tuple[FilterCall, ...]:
 @st.composite
 def column_values(draw: st.DrawFn, declared: tuple[Column, ...], *, hinted: bool = False) -> ColumnValue:
     if draw(st.integers(0, 9)) == 0:
-        return ColumnValue(draw(st.sampled_from(["rowid", "file", "stem"])), draw(filter_calls()), builtin=True)
+        builtin = draw(st.sampled_from(["rowid", "file", "stem", "tenant", "empty"]))
+        return ColumnValue(builtin, draw(filter_calls()), builtin=True)
     column = draw(st.sampled_from(declared))
     filters = draw(st.just(()) | filter_calls())
     hint = HINTS.get(column.declared_type, "") if hinted and not filters else ""

@@ -140,6 +140,9 @@ def children(draw: st.DrawFn, form: str, parent: tuple[Column, ...], depth: int)
     )
 
 
+TENANT = ColumnValue("tenant", builtin=True)
+
+
 @st.composite
 def usual_cases(draw: st.DrawFn) -> Case:
     key_types = draw(st.sampled_from("SSN"))
@@ -147,7 +150,7 @@ def usual_cases(draw: st.DrawFn) -> Case:
     declared = (Column("id", "INTEGER"), *draw(declarations()))
     declare_table("t", declared)
     names = [key.name for key in table.key_attributes] + [*table.index_key_types()] * draw(st.booleans())
-    prefixes = st.sampled_from([(), ("É#",)] if key_types == "S" else [()])
+    prefixes = st.sampled_from([(), ("É#",), ("T#", TENANT, "#")] if key_types == "S" else [()])
     keys = [(name, Template((*draw(prefixes), ColumnValue("id")))) for name in names]
     rest = tuple((f"rest {place}", ColumnValue(column.name)) for place, column in enumerate(declared))
     item = ItemSpec(tuple(keys), draw(attributes(declared)), rest=rest if draw(st.booleans()) else ())

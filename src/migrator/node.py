@@ -74,9 +74,11 @@ class Node:
             self.refuse(f"must be a whole number {span}, and is {value}")
         return value
 
-    def choice(self, *allowed: str) -> str:
+    def choice(self, *allowed: str, or_else: str = "") -> str:
+        """One of these words; `or_else` says what else the value might have been, which the caller has looked for."""
         if self.value not in allowed:
             hints = [known_names("known", allowed, self.value)] if isinstance(self.value, str) else []
+            hints += [or_else] * bool(or_else)
             self.refuse(f"must be {' or '.join(allowed)}, and is {describe(self.value)}", *hints)
         return str(self.value)
 

@@ -37,7 +37,7 @@ PAGES = 3
 PLACES: dict[str, tuple[str, int | None]] = {
     "what it compares with is known": ("DigestStore.add = kill", 0),
     "two segments rendered": ("after(DigestStore, 'add', 2)", 0),
-    "a segment half recorded": ("digests._values = kill", 0),
+    "a segment half recorded": ("DigestStore._widen = kill", 0),
     "all rendered and their duplicates found": ("verify.keep_repeats = kill", 0),
     "repeated items kept and not yet removed": ("after(verify, 'keep_repeats', 1)", 0),
     "nothing read": ("ActualStore.scanned = kill", 0),

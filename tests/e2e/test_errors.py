@@ -207,7 +207,7 @@ DOCUMENTS = {
     "unknown key": (
         ("plan.yaml", "name: shop", "nam: shop"),
         'plan.yaml: unknown key "nam"\n'
-        '  known: version, name, source, mappings, entities, target, settings.  Did you mean "name"?\n'
+        '  known: version, name, source, source_pattern, mappings, entities, target, settings.  Did you mean "name"?\n'
         'plan.yaml: the key "name" is missing\n',
     ),
     "mapping missing": (

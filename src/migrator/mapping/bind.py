@@ -6,7 +6,7 @@ SQLite folds the case of names, DynamoDB does not, and a misspelt name is found 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
@@ -29,6 +29,7 @@ from migrator.mapping.model import (
     Template,
 )
 from migrator.mapping.reads import column_names
+from migrator.mapping.templates import unknown_name
 from migrator.source.compiles import Clause, clause_problem, missing_column, query_problem
 from migrator.source.relation import Relation, as_subquery, query_relation, table_relation
 from migrator.source.schema import Schema
@@ -37,9 +38,12 @@ from migrator.yamlfile import join
 _CLAUSE_NAMES: dict[Clause, str] = {"where": "condition", "condition": "condition", "order_by": "order"}
 
 
-def bind(mapping: Mapping, schema: Schema, connection: Connection) -> Mapping:
-    """The mapping with the source's own names. Raises DocumentError with all that does not fit."""
-    binder = _Binder(mapping.file, schema, connection, [])
+def bind(mapping: Mapping, schema: Schema, connection: Connection, groups: Sequence[str] = ()) -> Mapping:
+    """The mapping with the source's own names. Raises DocumentError with all that does not fit.
+
+    `groups` are the names that the plan's `source_pattern` gives to templates.
+    """
+    binder = _Binder(mapping.file, schema, connection, groups, [])
     entities = tuple(binder.entity(entity, f"entities.{entity.name}") for entity in mapping.entities)
     patterns = tuple(binder.pattern(pattern) for pattern in mapping.access_patterns)
     if binder.problems:
@@ -68,6 +72,7 @@ class _Binder:
     file: str
     schema: Schema
     connection: Connection
+    groups: Sequence[str]
     problems: list[Problem]
     relations: dict[str, Relation] = field(default_factory=dict)  #: of the entities that have one, by name
 
@@ -97,7 +102,7 @@ class _Binder:
         table = self.schema.table(name)
         if table is None:
             names = [t.name for t in self.schema.tables if t.kind != "shadow"]
-            message = f'table "{name}" is not in {PurePath(self.schema.path).name}'
+            message = f'table "{name}" is not in {PurePath(self.schema.path).name or "the source"}'
             self.note(path, message, known_names("tables", names, name))
         elif table.error:
             self.note(path, f'{table.kind} "{name}" cannot be read: {table.error}')
@@ -196,7 +201,7 @@ class _Binder:
         if relation is None:
             return pattern
         path = f"access_patterns.{pattern.name}"
-        bound, misfits = bind_pattern(pattern, relation, self.connection)
+        bound, misfits = bind_pattern(pattern, relation, self.connection, self.groups)
         for misfit in misfits:
             self.note(join(path, misfit.at), misfit.message, *misfit.hints)
         return bound
@@ -231,6 +236,8 @@ class _Binder:
         if value.builtin:
             if value.column == "rowid" and relation.rowid is None:
                 self.note(path, f"@rowid: {relation.label} has no rowid")
+            if unknown := unknown_name(value, self.groups):
+                self.note(path, *unknown)
             return value
         name = self.column(value.column, relation, path)
         column = relation.column(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from migrator.errors import known_names
 from migrator.mapping.hints import hint_of
 from migrator.mapping.model import AccessPattern, ColumnValue, Condition, Operand, Template
+from migrator.mapping.templates import unknown_name
 from migrator.source.compiles import compile_select
 from migrator.source.relation import Relation
 from migrator.yamlfile import join
@@ -35,9 +36,12 @@ def parameter_name(column: ColumnValue) -> str:
 
 
 def bind_pattern(
-    pattern: AccessPattern, relation: Relation, connection: Connection
+    pattern: AccessPattern, relation: Relation, connection: Connection, groups: Sequence[str] = ()
 ) -> tuple[AccessPattern, list[Misfit]]:
-    """The pattern with what is sampled of its entity's rows, and all that does not fit them."""
+    """The pattern with what is sampled of its entity's rows, and all that does not fit them.
+
+    `groups` are the names that the plan's `source_pattern` gives to templates.
+    """
     given = [name for name, _ in pattern.params]
     found = list(_placeholders(pattern))
     misfits: list[Misfit] = []
@@ -49,7 +53,7 @@ def bind_pattern(
         named.setdefault(parameter_name(column), (at, column))
     misfits += [Misfit(join("params", name), "nothing asks for it") for name in given if name not in named]
     sampled = tuple(name for name in named if name not in given)
-    misfits += [misfit for name in sampled for misfit in _misfits(*named[name], pattern, relation)]
+    misfits += [misfit for name in sampled for misfit in _misfits(*named[name], pattern, relation, groups)]
     filters = tuple(_hinted(condition, relation, given) for condition in pattern.filter)
     return replace(pattern, filter=filters, sampled=sampled), misfits
 
@@ -62,11 +66,15 @@ def _placeholders(pattern: AccessPattern) -> Iterator[tuple[str, ColumnValue]]:
                 yield from ((f"{block}.{condition.attribute}", column) for column in columns)
 
 
-def _misfits(at: str, column: ColumnValue, pattern: AccessPattern, relation: Relation) -> Iterator[Misfit]:
+def _misfits(
+    at: str, column: ColumnValue, pattern: AccessPattern, relation: Relation, groups: Sequence[str]
+) -> Iterator[Misfit]:
     name = column.column
     if column.builtin:
         if name == "rowid" and relation.rowid is None:
             yield Misfit(at, f"@rowid: {relation.label} has no rowid")
+        if unknown := unknown_name(column, groups):
+            yield Misfit(at, unknown[0], unknown[1:])
     elif relation.column(name) is None:
         columns = known_names("columns", [c.name for c in relation.columns], name)
         parameters = known_names("params", [name for name, _ in pattern.params], name)

@@ -24,6 +24,7 @@ from migrator.mapping.compile_items import write_item
 from migrator.mapping.decimals import is_canonical
 from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item
 from migrator.mapping.model import Entity, ItemSpec, TableDefinition
+from migrator.mapping.of_file import fill_entity
 from migrator.mapping.reads import RawRows
 from migrator.mapping.render import EntityRenderer, RenderContext, count_warnings
 from migrator.mapping.values import JSON_NULL
@@ -85,6 +86,7 @@ def compile_entity(
         items = tuple((position, encode_item(item, table)) for position, item in rendered.items)
         return EncodedRow(items, rendered.warnings)
 
+    entity = fill_entity(entity, context.texts)
     try:
         encode_rows = _generate(entity, rows, table, context, plain)
     except (NotWorthIt, RowRejected, UnicodeEncodeError):

@@ -56,7 +56,7 @@ class Level:
         layout, read = self.rows.layout, self.rows.read
         variables = [self.code.variable("c") for _ in range(layout.length)]
         self.code.line(f"{', '.join(variables)}, = {raw}")
-        builtins = {"file": self.code.constant(self.context.file), "stem": self.code.constant(self.context.stem)}
+        builtins = {name: self.code.constant(text) for name, text in self.context.texts.items()}
         if layout.rowid is not None:
             builtins["rowid"] = variables[layout.rowid]
         named = {column: variables[place] for column, place in self.rows.places.items()}

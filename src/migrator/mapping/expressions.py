@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 CHILD_KEYS = ("source", "match", "where", "order_by")
 SOURCE_KEYS = ("query", "table", "key")
+_OF_FILE = re.compile(r"\{\s*@\w+")
 _OFFSET = re.compile(r"([+-]?\d+)([dhm])")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60}
 
@@ -140,6 +141,11 @@ def read_fixed(node: Node) -> Constant | Now:
             return read_now(node.child("now"))
         if "value" in node.value:
             return read_constant(node.child("value"))
+    if isinstance(node.value, str) and (name := _OF_FILE.search(node.value)):
+        node.refuse(
+            f"names {name[0]}, and a fixed item is written once, for no file",
+            "make it an entity's item; or, for this very text, write {value: …}",
+        )
     return read_constant(node)
 
 

@@ -104,7 +104,10 @@ class FilterCall:
 
 @dataclass(frozen=True, slots=True)
 class ColumnValue:
-    """A column through filters. `builtin` marks @rowid, @file and @stem (name without the @)."""
+    """A column through filters.
+
+    `builtin` marks @rowid, @file, @stem and the named groups of a plan's `source_pattern` (name without the @).
+    """
 
     column: str
     filters: tuple[FilterCall, ...] = ()
@@ -241,7 +244,7 @@ class AccessPattern:
     filter: tuple[Condition, ...] = ()
     order: Literal["ascending", "descending"] = "ascending"
     limit: int | None = None
-    #: names whose values come from the entity's rows: columns as written, @rowid, @file, @stem; set by `mapping.bind`
+    #: names whose values come from the entity's rows: columns as written, @rowid and the like; set by `mapping.bind`
     sampled: tuple[str, ...] = ()
 
 

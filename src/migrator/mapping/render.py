@@ -51,6 +51,12 @@ class RenderContext:
     now_s: int  #: epoch seconds of the run's start
     file: str = ""  #: the source file's name
     stem: str = ""
+    groups: tuple[tuple[str, str], ...] = ()  #: what the named groups of the plan's `source_pattern` found in its path
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What templates know as @NAME and is the same for all rows of the file."""
+        return {"file": self.file, "stem": self.stem, **dict(self.groups)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +204,12 @@ class _Level:
         self._null = NULL if nulls == "keep" else None
         self._nulls = nulls
         self._context = context
+        self._texts = context.texts
 
     def lookup(self, row: Row) -> Lookup:
         def value(column: ColumnValue) -> SqliteValue:
             if column.builtin:
-                return {"rowid": row.rowid, "file": self._context.file, "stem": self._context.stem}[column.column]
+                return row.rowid if column.column == "rowid" else self._texts[column.column]
             return row.values[self._positions[column.column]]
 
         return value

@@ -7,15 +7,18 @@ only say yes where the schema guarantees it; everything else is settled by looki
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from itertools import pairwise
 
-from migrator.mapping.filters import FilteredValue, apply_filters
+from migrator.errors import RowRejected, known_names
+from migrator.mapping.filters import PYTHON, FilteredValue, apply_filters
 from migrator.mapping.model import ColumnValue, FilterCall, KeyType, Template
 from migrator.mapping.values import JSON_NULL, to_text
 from migrator.source.schema import Column
 from migrator.source.text import SqliteValue
 
+#: What templates know beside columns, as @rowid; the named groups of a plan's `source_pattern` come to it.
 BUILTINS = ("rowid", "file", "stem")
 
 _QUOTED = r'"(?:[^"]|"")*"'
@@ -71,8 +74,6 @@ def _parse_column(text: str, position: int) -> tuple[ColumnValue, int]:
     name = _NAME.match(text, position)
     if name is None:
         raise TemplateError(f"a column is missing in {text!r}")
-    if name["builtin"] and name["builtin"] not in BUILTINS:
-        raise TemplateError(f"@{name['builtin']} is unknown in {text!r}: there are @rowid, @file and @stem")
     position, filters = name.end(), []
     while call := _FILTER.match(text, position):
         position = call.end()
@@ -128,6 +129,54 @@ def render_text(template: Template, lookup: Lookup) -> str | None:
     return "".join(texts)
 
 
+# ---- names that are the same for all rows of a file
+
+
+def unknown_name(column: ColumnValue, groups: Iterable[str]) -> tuple[str, str] | None:
+    """What is wrong with a placeholder @NAME, and the names there are; `groups` are those of `source_pattern`."""
+    known = (*BUILTINS, *groups)
+    if column.column in known:
+        return None
+    names = known_names("names", [f"@{name}" for name in known], f"@{column.column}")
+    return f"@{column.column} is unknown", f"{names}; a named group of the plan's source_pattern gives another"
+
+
+def is_of_file(column: ColumnValue) -> bool:
+    return column.builtin and column.column != "rowid"
+
+
+def fill(template: Template, texts: Mapping[str, str]) -> Template:
+    """The template with what its file says put in; what a filter makes nothing of stays, for the rows to be rejected.
+
+    >>> fill(parse_template("{@stem|upper}#{id}"), {"stem": "acme"}).parts[0]
+    'ACME#'
+    """
+    parts: list[str | ColumnValue] = []
+    for part in (_filled(part, texts) for part in template.parts):
+        if isinstance(part, str) and parts and isinstance(parts[-1], str):
+            parts[-1] += part
+        else:
+            parts.append(part)
+    return Template(tuple(parts), template.source)
+
+
+def _filled(part: str | ColumnValue, texts: Mapping[str, str]) -> str | ColumnValue:
+    # What a filter of the user's own gives may differ from call to call.
+    if isinstance(part, str) or not is_of_file(part) or any(call.name.startswith(PYTHON) for call in part.filters):
+        return part
+    try:
+        value = apply_filters(texts[part.column], part.filters, part.column)
+        return part if is_null(value) else encodable(to_text(value, part.column))
+    except (RowRejected, UnicodeEncodeError):
+        return part
+
+
+def encodable(text: str) -> str:
+    """The text. Raises UnicodeEncodeError for a file name that is not UTF-8."""
+    text.encode()
+    return text
+
+
 # ---- proofs
 
 
@@ -170,15 +219,15 @@ def _end(template: Template, position: int) -> str:
 def proves_unique(
     keys: Iterable[tuple[Template, KeyType]], unique_sets: Iterable[frozenset[str]], columns: dict[str, Column]
 ) -> bool:
-    """Two rows cannot give the same keys: the templates hold a unique set of columns and can be read back.
+    """Two rows of a file cannot give the same keys: the templates hold a unique set of columns and can be read back.
 
-    A template can be read back when it has one placeholder; with more, x = 'a#b' and y = 'c' may give what
-    x = 'a' and y = 'b#c' give. A filter may merge values, and so may a column without affinity (1 and '1')
-    and a key that is a number ('1' and '1.0') or bytes ('a' and x'61').
+    A template can be read back when it has one placeholder, beside what its file says; with more, x = 'a#b' and y = 'c'
+    may give what x = 'a' and y = 'b#c' give. A filter may merge values, and so may a column without affinity (1 and
+    '1') and a key that is a number ('1' and '1.0') or bytes ('a' and x'61').
     """
     shown: set[str] = set()
     for template, key_type in keys:
-        placeholders = list(template.columns())
+        placeholders = [column for column in template.columns() if not is_of_file(column)]
         if len(placeholders) != 1 or placeholders[0].filters or key_type == "B":
             continue
         (only,) = placeholders
@@ -188,3 +237,24 @@ def proves_unique(
         elif affinity == "INTEGER" or (affinity == "TEXT" and key_type == "S"):
             shown.add(only.column)
     return any(unique <= shown for unique in unique_sets if unique)
+
+
+def set_apart(templates: Iterable[Template]) -> bool:
+    """No text can come from two of these, one for each file: their literal heads tell them apart, or their tails.
+
+    >>> set_apart(map(parse_template, ["a#{id}", "b#{id}"])), set_apart(map(parse_template, ["a{id}", "ab{id}"]))
+    (True, False)
+    """
+    filled = list(templates)
+    if any(is_of_file(column) for template in filled for column in template.columns()):
+        return False
+    if not any(any(template.columns()) for template in filled):
+        return len({_literal(template) for template in filled}) == len(filled)
+    return _none_begins_another(_end(template, 0) for template in filled) or _none_begins_another(
+        _end(template, -1)[::-1] for template in filled
+    )
+
+
+def _none_begins_another(texts: Iterable[str]) -> bool:
+    """In their order a text is followed by those that begin with it."""
+    return not any(after.startswith(before) for before, after in pairwise(sorted(texts)))

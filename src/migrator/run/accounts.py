@@ -9,10 +9,15 @@ from pathlib import Path
 from migrator.errors import RejectLimitError
 from migrator.run.booking import book, book_counts, book_requests
 from migrator.run.checkpoint import Done, SavedEntity, SavedRun
-from migrator.run.plan import Settings
+from migrator.run.fileaccounts import FileAccounts
+from migrator.run.opened import OpenRun
 from migrator.run.report import EntityResult, Requests
+from migrator.run.report_files import FileResult
 from migrator.run.segment import SegmentResult
+from migrator.run.settings import Settings
 from migrator.target.timeline import Timeline
+
+_NONE: Mapping[int, Done] = {}
 
 
 class Accounts:
@@ -23,6 +28,7 @@ class Accounts:
         self.entities: dict[int, EntityResult] = {}
         self.requests = Requests()
         self.timeline = Timeline()  #: of this part of the run
+        self.files: FileAccounts | None = None  #: once the sources are open
 
     def open(self, entities: Iterable[SavedEntity]) -> None:
         """Begin with nothing, for these entities in the order of their numbers."""
@@ -34,6 +40,13 @@ class Accounts:
         self.requests = saved.totals.requests
         for done in segments:
             self.entities[done.entity] = book_counts(self.entities[done.entity], done.counts)
+
+    def open_files(self, opened: OpenRun, done: Mapping[int, Done] = _NONE) -> None:
+        """Count by source file too; `done` is what is recorded of segments."""
+        self.files = FileAccounts(opened, done)
+
+    def file_results(self) -> list[FileResult]:
+        return self.files.results() if self.files else []
 
     def warn(self, number: int, warnings: int) -> None:
         entity = self.entities[number]
@@ -50,6 +63,8 @@ class Accounts:
         self.entities[result.unit_number] = book(self.entities[result.unit_number], result)
         self.requests = book_requests(self.requests, result.write)
         self.timeline.extend(result.write.timeline)
+        if self.files:
+            self.files.book(result)
 
     # ---- rejects
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 
-from sqlalchemy.engine import Connection
-
-from migrator.errors import DocumentError, Problem, RowRejected
-from migrator.mapping.bind import bind, relation_of
+from migrator.errors import Problem, RowRejected
 from migrator.mapping.document import FIXED_ITEMS
 from migrator.mapping.model import (
     AccessPattern,
@@ -19,19 +13,15 @@ from migrator.mapping.model import (
     AttributeValue,
     Entity,
     Mapping,
-    SourceSpec,
     TableDefinition,
     Template,
 )
-from migrator.mapping.reads import to_read
 from migrator.mapping.render import RenderContext, render_fixed
-from migrator.mapping.templates import disjoint, key_pattern, proves_unique
+from migrator.mapping.templates import key_pattern
+from migrator.run.fitting import FittedFile
 from migrator.run.plan import Plan
 from migrator.run.segment import Unit
-from migrator.source.read import Read
-from migrator.source.relation import Relation
-from migrator.source.schema import Schema, Table, reflect_schema
-from migrator.source.snapshot import Snapshot, connect
+from migrator.run.uniqueness import proved_in_file, proved_over_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +40,12 @@ class BoundEntity:
     proved: bool
     patterns: tuple[AccessPattern, ...] = ()
 
-    def fits(self, key: Attributes) -> bool:
-        """Whether an item of the table may be this entity's, by its key."""
-        texts = [_key_text(key[attribute.name]) for attribute in self.table.key_attributes]
+    def texts_of(self, key: Attributes) -> list[str]:
+        """A key of the table, as its templates would have written it."""
+        return [_key_text(key[attribute.name]) for attribute in self.table.key_attributes]
+
+    def fits(self, texts: Sequence[str]) -> bool:
+        """Whether an item of the table may be this entity's, by its key in the words of the templates."""
         return any(
             all(key_pattern(t).fullmatch(text) for t, text in zip(templates, texts, strict=True))
             for templates in self.keys
@@ -65,81 +58,60 @@ def _key_text(value: AttributeValue) -> str:
     return content if isinstance(content, str) else bytes(content).decode(errors="replace")
 
 
-def bind_entities(plan: Plan, names: Sequence[str], snapshots: Sequence[Snapshot], now_s: int) -> list[BoundEntity]:
+def bind_entities(
+    plan: Plan, names: Sequence[str], files: Sequence[FittedFile], fixed: Sequence[BoundEntity]
+) -> list[BoundEntity]:
     """The entities of the run in order: fixed items first, then what the plan or the command line names."""
-    selection = _selection(plan, names)
-    problems: list[Problem] = []
-    sources = [_Source(plan, snapshot, now_s, problems) for snapshot in snapshots]
-    numbers = itertools.count()
-    tables: dict[str, int] = {}
-    bound = []
-    for mapping in plan.mappings:
-        table_number = tables.setdefault(mapping.table.name, len(tables))
-        if mapping.fixed_items and FIXED_ITEMS in selection:
-            bound.append(_bind_fixed(mapping, next(numbers), table_number, now_s, problems))
-    if problems:
-        raise DocumentError(problems)
-    found = {e.name: (m, tables[m.table.name], e) for m in plan.mappings for e in m.entities}
-    for name in selection:
+    found = {e.name: (m, e) for m in plan.mappings for e in m.entities}
+    bound = list(fixed)
+    for name in _selection(plan, names):
         if name != FIXED_ITEMS:
-            mapping, table_number, entity = found[name]
-            bound.append(_bind_entity(entity, mapping, next(numbers), table_number, sources))
+            bound.append(_bind_entity(plan, *found[name], len(bound), files))
     return bound
 
 
+def bind_fixed(plan: Plan, names: Sequence[str], now_s: int) -> tuple[list[BoundEntity], list[Problem]]:
+    """The fixed items of each mapping that has some, if they are asked for, and what is wrong with them."""
+    bound: list[BoundEntity] = []
+    problems: list[Problem] = []
+    for mapping in plan.mappings if FIXED_ITEMS in _selection(plan, names) else ():
+        if mapping.fixed_items:
+            number = _table_numbers(plan)[mapping.table.name]
+            bound.append(_bind_fixed(mapping, len(bound), number, now_s, problems))
+    return bound, problems
+
+
+def _table_numbers(plan: Plan) -> dict[str, int]:
+    return {name: n for n, name in enumerate(dict.fromkeys(mapping.table.name for mapping in plan.mappings))}
+
+
 def _selection(plan: Plan, names: Sequence[str]) -> tuple[str, ...]:
+    """What a run does of the plan: all, or what the command line names."""
     return tuple(name for name in plan.entity_names if not names or name in names)
 
 
-class _Source:
-    """One source file, with the plan's mappings fitted to its schema."""
-
-    def __init__(self, plan: Plan, snapshot: Snapshot, now_s: int, problems: list[Problem]) -> None:
-        self.snapshot = snapshot
-        path = Path(snapshot.path)
-        self.context = RenderContext(now_s, path.name, path.stem)
-        self.validate = plan.settings.validate
-        self.bound: dict[str, Entity] = {}
-        self.reads: dict[str, Read] = {}
-        self.patterns: dict[str, tuple[AccessPattern, ...]] = {}
-        with connect(snapshot) as connection:
-            self.schema = reflect_schema(connection, snapshot.path)
-            for mapping in plan.mappings:
-                try:
-                    fitted = bind(mapping, self.schema, connection)
-                except DocumentError as error:
-                    problems.extend(error.problems)
-                    continue
-                for entity in fitted.entities:
-                    self.bound[entity.name] = entity
-                    self.reads[entity.name] = to_read(entity, partial(self._relation, connection))
-                    self.patterns[entity.name] = tuple(p for p in fitted.access_patterns if p.entity == entity.name)
-
-    def _relation(self, connection: Connection, spec: SourceSpec) -> Relation:
-        return relation_of(spec, self.schema, connection)
-
-
-def _bind_entity(
-    entity: Entity, mapping: Mapping, number: int, table_number: int, sources: Sequence[_Source]
-) -> BoundEntity:
+def _bind_entity(plan: Plan, mapping: Mapping, entity: Entity, number: int, files: Sequence[FittedFile]) -> BoundEntity:
+    table_number = _table_numbers(plan)[mapping.table.name]
+    names = [key.name for key in mapping.table.key_attributes]
+    keys = tuple(tuple(dict(item.key)[name] for name in names) for item in entity.items)
     units = tuple(
         Unit(
             number=number,
             name=entity.name,
             table_number=table_number,
             table=mapping.table,
-            context=source.context,
-            source_name=source.reads[entity.name].relation.name or entity.name,
-            snapshot=source.snapshot,
-            entity=source.bound[entity.name],
-            read=source.reads[entity.name],
-            validate=source.validate,
+            context=file.context,
+            source_name=file.fit.reads[entity.name].relation.name or entity.name,
+            snapshot=file.snapshot,
+            entity=file.fit.entities[entity.name],
+            read=file.fit.reads[entity.name],
+            validate=plan.settings.validate,
         )
-        for source in sources
+        for file in files
     )
-    names = [key.name for key in mapping.table.key_attributes]
-    keys = tuple(tuple(dict(item.key)[name] for name in names) for item in entity.items)
-    proved = len(sources) == 1 and _proved(units[0], keys, sources[0].schema)
+    # What is proved of one file is proved of all with its schema.
+    by_schema = {id(file.fit): (unit, file.fit.schema) for unit, file in zip(units, files, strict=True)}
+    proved = {fit: proved_in_file(unit, keys, schema) for fit, (unit, schema) in by_schema.items()}
     return BoundEntity(
         number=number,
         name=entity.name,
@@ -147,37 +119,10 @@ def _bind_entity(
         table=mapping.table,
         source_name=units[0].source_name,
         keys=keys,
-        units=tuple(replace(unit, proved=proved) for unit in units),
-        proved=proved,
-        patterns=sources[0].patterns[entity.name],
+        units=tuple(replace(unit, proved=proved[id(file.fit)]) for unit, file in zip(units, files, strict=True)),
+        proved=all(proved.values()) and proved_over_files(units, keys, mapping.table),
+        patterns=files[0].fit.patterns[entity.name],
     )
-
-
-def _proved(unit: Unit, keys: Sequence[Sequence[Template]], schema: Schema) -> bool:
-    """Each item spec gives unique keys, no two of them meet, and no rule wants a column to be unique."""
-    assert unit.read is not None
-    assert unit.entity is not None
-    relation = unit.read.relation
-    columns = {column.name: column for column in relation.columns}
-    types = [key.type for key in unit.table.key_attributes]
-    unique = list(_unique_sets(schema.table(relation.name) if relation.kind == "table" else None))
-    if relation.rowid:
-        unique.append(frozenset({"@rowid"}))
-    return (
-        all(proves_unique(zip(templates, types, strict=True), unique, columns) for templates in keys)
-        and not any(_may_meet(one, other) for one, other in itertools.combinations(keys, 2))
-        and not any(rule.unique for rule in unit.entity.rules)
-    )
-
-
-def _unique_sets(table: Table | None) -> Iterator[frozenset[str]]:
-    if table is None:
-        return
-    if table.primary_key:
-        yield frozenset(table.primary_key)
-    for index in table.indexes:
-        if index.unique and not index.partial and None not in index.columns:
-            yield frozenset(name for name in index.columns if name is not None)
 
 
 def _bind_fixed(mapping: Mapping, number: int, table_number: int, now_s: int, problems: list[Problem]) -> BoundEntity:
@@ -193,15 +138,3 @@ def _bind_fixed(mapping: Mapping, number: int, table_number: int, now_s: int, pr
     return BoundEntity(
         number, FIXED_ITEMS, table_number, mapping.table, None, keys, (unit,), proved=len(set(keys)) == len(keys)
     )
-
-
-def may_collide(one: BoundEntity, other: BoundEntity) -> bool:
-    """Whether two entities may give one key, as far as their templates tell."""
-    return one.table_number == other.table_number and any(
-        _may_meet(left, right) for left, right in itertools.product(one.keys, other.keys)
-    )
-
-
-def _may_meet(one: Sequence[Template], other: Sequence[Template]) -> bool:
-    """Whether the templates of two keys may give one text each."""
-    return not any(disjoint(a, b) for a, b in zip(one, other, strict=True))

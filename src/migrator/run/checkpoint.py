@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -21,6 +22,8 @@ import orjson
 from migrator.run.booking import add_counts, thinned
 from migrator.run.rejects import sqlite_value_from_json, sqlite_value_json
 from migrator.run.report import Requests
+from migrator.run.setaside import SetAside
+from migrator.run.setaside import from_json as set_aside_from_json
 from migrator.run.statefile import open_state, state_errors
 from migrator.source.snapshot import Snapshot
 from migrator.source.text import SqliteValue
@@ -72,6 +75,7 @@ class SavedRun:
     entities: tuple[SavedEntity, ...]  #: in the order of their numbers
     segment_rows: int  #: how the work is cut: segments are known by their numbers
     totals: Totals = field(default_factory=Totals)
+    set_aside: tuple[SetAside, ...] = ()  #: files that are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,17 @@ class Checkpoint:
     def unfinished(self) -> SavedRun | None:
         """The run that was cut off, if there is one: a plan has no two."""
         with state_errors(self.path):
-            row = self._connection.execute("SELECT * FROM runs WHERE status = 'unfinished'").fetchone()
+            row = self._connection.execute(
+                "SELECT * FROM runs JOIN sources USING (run_id) WHERE status = 'unfinished'"
+            ).fetchone()
             return _saved_run(row) if row else None
 
     def find(self, run_id: str) -> tuple[str, SavedRun] | None:
         """A run of this plan and its status: `unfinished`, or how it ended."""
         with state_errors(self.path):
-            row = self._connection.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+            row = self._connection.execute(
+                "SELECT * FROM runs JOIN sources USING (run_id) WHERE run_id = ?", (run_id,)
+            ).fetchone()
             return (row["status"], _saved_run(row)) if row else None
 
     def statuses(self) -> dict[str, str]:
@@ -118,7 +126,8 @@ class Checkpoint:
     def last_standing(self, target: str) -> SavedRun | None:
         """The last run against this target that was not rolled back."""
         with state_errors(self.path):
-            query = "SELECT * FROM runs WHERE target = ? AND status <> 'rolled_back' ORDER BY rowid DESC"
+            query = """SELECT * FROM runs JOIN sources USING (run_id)
+                WHERE target = ? AND status <> 'rolled_back' ORDER BY runs.rowid DESC"""
             row = self._connection.execute(query, (target,)).fetchone()
             return _saved_run(row) if row else None
 
@@ -133,26 +142,26 @@ class Checkpoint:
 
     def begin(self, run: SavedRun) -> None:
         """Before the first write of a run."""
-        snapshots, entities = ([asdict(each) for each in group] for group in (run.snapshots, run.entities))
         tables = {name: asdict(table) for name, table in run.tables.items()}
         with self._transaction() as connection:
             connection.execute(
-                """INSERT INTO runs (run_id, status, started_at, now_s, guards, target, snapshots, tables,
+                """INSERT INTO runs (run_id, status, started_at, now_s, guards, target, tables,
                    entities, segment_rows, rejects_bytes, failed_bytes, requests, worked_s)
-                   VALUES (?, 'unfinished', ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0)""",
+                   VALUES (?, 'unfinished', ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0)""",
                 (
                     run.run_id,
                     run.started_at.isoformat(),
                     run.now_s,
                     json.dumps(run.guards),
                     run.target,
-                    json.dumps(snapshots),
                     json.dumps(tables),
-                    json.dumps(entities),
+                    json.dumps([asdict(entity) for entity in run.entities]),
                     run.segment_rows,
                     _requests_json(Requests()),
                 ),
             )
+            # Apart: of thousands of files it is long, and the row above is written with each record.
+            connection.execute("INSERT INTO sources VALUES (?, ?)", (run.run_id, _sources_document(run)))
 
     def record(self, run_id: str, parts: Iterable[tuple[int, Done]], totals: Totals) -> None:
         """Parts of segments by their numbers: their counts are added to what is recorded of the segment."""
@@ -180,6 +189,7 @@ class Checkpoint:
                    (SELECT run_id FROM runs ORDER BY run_id = ? DESC, rowid DESC LIMIT ?)""",
                 (run_id, keep_runs),
             )
+            connection.execute("DELETE FROM sources WHERE run_id NOT IN (SELECT run_id FROM runs)")
 
     @staticmethod
     def _add(connection: sqlite3.Connection, run_id: str, number: int, done: Done) -> None:
@@ -208,7 +218,7 @@ def open_checkpoint(path: Path, *, restart: bool = False) -> Iterator[Checkpoint
 
 
 def _saved_run(row: sqlite3.Row) -> SavedRun:
-    requests = json.loads(row["requests"])
+    requests, sources = json.loads(row["requests"]), json.loads(zlib.decompress(row["document"]))
     totals = Totals(row["rejects_bytes"], row["failed_bytes"], Requests(**requests), row["worked_s"])
     return SavedRun(
         run_id=row["run_id"],
@@ -216,12 +226,19 @@ def _saved_run(row: sqlite3.Row) -> SavedRun:
         now_s=row["now_s"],
         guards=json.loads(row["guards"]),
         target=row["target"],
-        snapshots=tuple(Snapshot(**snapshot) for snapshot in json.loads(row["snapshots"])),
+        snapshots=tuple(Snapshot(**snapshot) for snapshot in sources["snapshots"]),
+        set_aside=set_aside_from_json(sources["set_aside"]),
         tables={name: TableState(**table) for name, table in json.loads(row["tables"]).items()},
         entities=tuple(SavedEntity(**entity) for entity in json.loads(row["entities"])),
         segment_rows=row["segment_rows"],
         totals=totals,
     )
+
+
+def _sources_document(run: SavedRun) -> bytes:
+    names = ("snapshots", "set_aside")
+    document = {name: [asdict(each) for each in getattr(run, name)] for name in names}
+    return zlib.compress(json.dumps(document).encode())  # not by orjson: a path may hold lone surrogates
 
 
 def _requests_json(requests: Requests) -> str:

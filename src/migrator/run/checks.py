@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.mapping.model import TableDefinition
+from migrator.run.fitting import schema_lines
 from migrator.run.hooks import iter_missing
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.plan import Plan
 from migrator.run.report import first_exit_code
+from migrator.run.setaside import SetAside, bounded
 from migrator.target.health import health
 from migrator.target.kms import key_finder
 from migrator.target.table import inspect_table
 from migrator.target.tablecheck import Difference
 
-STOPPED, DIFFERENT = 3, 4
+INCOMPLETE, STOPPED, DIFFERENT = 1, 3, 4
 
 #: What of the target's health is shown, and how it is called.
 _HEALTH = {
@@ -50,20 +52,26 @@ class CheckReport:
     tables: tuple[TableCheck, ...]
     create_table: str
     missing_commands: tuple[str, ...] = ()  #: the plan's own, in words
+    set_aside: tuple[SetAside, ...] = ()  #: files that a run would leave out
+    schemas: tuple[str, ...] = ()  #: how those of the files differ, in words
 
     @property
     def exit_code(self) -> int:
         missing = any(table.differences is None for table in self.tables)
         different = any(table.differences for table in self.tables)
         stopped = missing and self.create_table == "never"
-        return first_exit_code((STOPPED * stopped, DIFFERENT * different))
+        return first_exit_code((STOPPED * stopped, DIFFERENT * different, INCOMPLETE * bool(self.set_aside)))
 
     def to_text(self) -> str:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield f"plan {self.plan}: the mappings fit the source"
-        yield from (f"source {path}" for path in self.sources)
+        yield from bounded([f"source {path}" for path in self.sources])
+        if self.set_aside:
+            yield f"source files that a run would set aside: {len(self.set_aside)}"
+            yield from (f"  {line}" for line in bounded([each.line for each in self.set_aside]))
+        yield from (f"  {line}" for line in self.schemas)
         for name, source, target in self.entities:
             yield f"  {name}: {source or 'fixed items'} -> {target}"
         found = "a run will look for keys that two rows share" if self.needs_proof else "proved unique by the schema"
@@ -96,6 +104,8 @@ def check_plan(plan: Plan) -> CheckReport:
             tables=tuple(_check_table(opened, table) for table in opened.tables.values()),
             create_table=plan.settings.create_table,
             missing_commands=tuple(iter_missing(plan)),
+            set_aside=opened.set_aside,
+            schemas=tuple(schema_lines(opened.files)),
         )
 
 

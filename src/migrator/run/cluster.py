@@ -27,6 +27,7 @@ from migrator.run.renewing import Renewal
 from migrator.run.stopping import StopSignal
 from migrator.run.worksite import Site, differences, this_site
 from migrator.target.governor import Pacing
+from migrator.target.session import TargetSettings
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ _TOLD_MOST = 5
 class Cluster:
     """A crew that is there when it is required."""
 
-    def __init__(self, address: ClusterAddress, pacing: Pacing, state_dir: Path) -> None:
+    def __init__(self, address: ClusterAddress, target: TargetSettings, pacing: Pacing, state_dir: Path) -> None:
         self.stop = StopSignal(threading.Event())
         self.governors = pacing(None)
         self._address = address
@@ -51,7 +52,7 @@ class Cluster:
         self._threads = 1
         self._has_ended = False
         self._renewal = Renewal(uuid.uuid4().hex, self.governors, self._is_stopped, self._call)
-        self._executor = ClusterExecutor(self._renewal.first_terms, self.stop)
+        self._executor = ClusterExecutor(target, self._renewal.first_terms, self.stop)
         self._held = ExitStack()
         self._client: Client | None = None
 

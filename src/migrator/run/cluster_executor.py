@@ -18,9 +18,9 @@ from distributed.scheduler import KilledWorker
 
 from migrator.errors import StoppedError
 from migrator.run.lease import LeaseLost, Terms
-from migrator.run.segment import Segment
 from migrator.run.stopping import StopSignal
-from migrator.run.worksite import Task, content_of, run_task, this_site
+from migrator.run.worksite import Task, content_of, iter_snapshots, run_task, this_site
+from migrator.target.session import TargetSettings
 
 #: A task is sent again so often.
 _AGAIN = 3
@@ -29,7 +29,8 @@ _AGAIN = 3
 class ClusterExecutor(Executor):
     """`first_terms` is what a worker begins with that was told nothing yet."""
 
-    def __init__(self, first_terms: Callable[[], Terms], stop: StopSignal) -> None:
+    def __init__(self, target: TargetSettings, first_terms: Callable[[], Terms], stop: StopSignal) -> None:
+        self._target = target
         self._first_terms = first_terms
         self._stop = stop
         self._client: Client | None = None
@@ -49,7 +50,8 @@ class ClusterExecutor(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         assert self._loop is not None
         assert not kwargs
-        task = Task(self._first_terms(), this_site(), fn, args, self._content(args))
+        contents = {each.read_path: self._content(each.read_path) for each in iter_snapshots(args)}
+        task = Task(self._first_terms(), this_site(), self._target, fn, args, contents)
         return asyncio.run_coroutine_threadsafe(self._done(pickle.dumps(task)), self._loop)
 
     async def _done(self, packed: bytes, again: int = _AGAIN) -> Any:
@@ -79,17 +81,14 @@ class ClusterExecutor(Executor):
             answer.cancel()
             future.release()
 
-    def _content(self, args: tuple[Any, ...]) -> str | None:
-        """The digest of the file that is read. Raises StoppedError where the run is stopped meanwhile."""
-        found = next((a.unit.snapshot for a in args if isinstance(a, Segment)), None)
-        if found is None:
-            return None
-        if found.read_path not in self._contents:
-            content = content_of(found.read_path, self._stop.flag.is_set)
+    def _content(self, path: str) -> str:
+        """The digest of a file that is read. Raises StoppedError where the run is stopped meanwhile."""
+        if path not in self._contents:
+            content = content_of(path, self._stop.flag.is_set)
             if content is None:
                 raise StoppedError("the run was stopped; run again to go on", code="interrupted", retryable=True)
-            self._contents[found.read_path] = content
-        return self._contents[found.read_path]
+            self._contents[path] = content
+        return self._contents[path]
 
 
 def _died(error: KilledWorker) -> StoppedError:

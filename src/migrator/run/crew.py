@@ -21,4 +21,4 @@ def crew_of(plan: Plan, pacing: Pacing = no_pacing) -> Crew:
     require_extra("cluster", "--cluster", "distributed")
     from migrator.run.cluster import Cluster  # of the extra
 
-    return Cluster(address, pacing, Path(plan.settings.state_dir))
+    return Cluster(address, plan.target, pacing, Path(plan.settings.state_dir))

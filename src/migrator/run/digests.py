@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
-from itertools import groupby
+from itertools import chain, groupby, repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +20,7 @@ import orjson
 from migrator.errors import StoppedError
 from migrator.mapping.encoded import from_wire, to_wire
 from migrator.mapping.model import Attributes
-from migrator.run.records import ItemRecord
+from migrator.run.records import ItemRecord, Records
 from migrator.run.scan import ScanPage
 from migrator.source.text import InvalidText, SqliteValue, decode_text
 
@@ -78,14 +78,14 @@ class DigestStore:
         """How many values the widest source key has."""
         return self._key_width
 
-    def add(self, records: Iterable[ItemRecord], *, segment: int | None = None) -> None:
+    def add(self, records: Records, *, segment: int | None = None) -> None:
         """Add records; `segment` is noted as rendered, whole, together with them."""
         with disk_errors(self.path), transaction(self.connection):
             if segment is not None:
                 self.connection.execute("INSERT INTO rendered VALUES (?)", (segment,))
-            for shape, group in groupby(records, _shape):
+            for shape, rows in _iter_rows(records):
                 self._widen(len(shape))
-                self.connection.executemany(_insert(shape), map(_values, group))
+                self.connection.executemany(_insert(shape), rows)
 
     def keep_only(self, tables: Collection[str]) -> None:
         """Drop what an earlier part worked out from these."""
@@ -190,8 +190,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _shape(record: ItemRecord) -> tuple[bool, ...]:
-    return key_shape(record.source_key)
+def _iter_rows(records: Records) -> Iterator[tuple[tuple[bool, ...], Iterable[tuple[Any, ...]]]]:
+    """The rows of an INSERT by the shape of their source keys, which nearly always is the same for all."""
+    *fields, expires, keys = records.columns
+    widths, types = set(map(len, keys)), set(map(type, chain.from_iterable(keys)))
+    if len(widths) == 1 and InvalidText not in types and set(expires) == {None}:
+        (width,) = widths
+        yield (False,) * width, zip(*fields, expires, repeat(width, len(keys)), *zip(*keys, strict=True), strict=True)
+        return
+    for shape, group in groupby(records, lambda record: key_shape(record.source_key)):
+        yield shape, map(_values, group)
 
 
 def key_shape(source_key: Iterable[SqliteValue]) -> tuple[bool, ...]:

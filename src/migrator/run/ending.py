@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.errors import InterruptedRun, MigratorError, StoppedError
+from migrator.run.fitting import schema_lines
 from migrator.run.history import RunFolder, endpoint_of_environment
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
@@ -49,7 +50,7 @@ def report_of(
         run_id=folder.run_id,
         plan=plan.name,
         finished_at=datetime.now(UTC),
-        sources=[(s.path, s.fingerprint) for s in opened.snapshots] if opened else [],
+        schemas=schema_lines(opened.files) if opened else [],
         region=opened.client().meta.region_name if opened and opened.has_client else target.region,
         endpoint_url=target.endpoint_url or endpoint_of_environment(),
         tables=list(dict.fromkeys(mapping.table.name for mapping in plan.mappings)),

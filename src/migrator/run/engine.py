@@ -120,6 +120,7 @@ class _Run:
             started_at=self._life.started,
             duration_s=self._life.worked_s,
             entities=tuple(self._accounts.entities.values()),
+            sources=self._accounts.file_results(),
             requests=self._accounts.requests,
             dry_run=self._dry,
             resumed=self._life.saved is not None,
@@ -154,8 +155,10 @@ class _Run:
             integrity=settings.integrity_check == "full" and saved is None,
             folder=None if self._dry else self.folder.snapshots,
             saved=saved,
+            stop=self._stop.flag.is_set,
         ) as opened:
             self._opened = opened
+            self._accounts.open_files(opened, self._life.done)
             if saved is None:
                 self._accounts.open(opened.names())
             self._begin(opened, names)

@@ -38,6 +38,7 @@ def plan_guards(plan: Plan, names: Sequence[str]) -> dict[str, str]:
         # What it may delete can be changed until it does.
         "settings.incremental": plan.settings.incremental and plan.settings.incremental.name,
         **({VIA: plan.via} if plan.via else {}),
+        **({"source_pattern": plan.source_pattern} if plan.source_pattern else {}),
         **dict(_mappings(plan)),
     }
     return {what: _digest(value) for what, value in found.items()}

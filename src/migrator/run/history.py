@@ -134,6 +134,11 @@ def verification_folder(plan: Plan) -> Path:
     return _folder(plan) / "verify"
 
 
+def fetched_folder(plan: Plan) -> Path:
+    """Where sources in S3 are fetched to: what the last command read of them stays for the next."""
+    return _folder(plan) / "fetched"
+
+
 def progress_file(plan: Plan) -> Path:
     """Where a run under way tells how far it is."""
     return _folder(plan) / "progress.json"

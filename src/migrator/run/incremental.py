@@ -56,13 +56,13 @@ class Increment:
         self._opened = opened
         self._base = base
         self._intents = intents
-        self._sole_source = len(opened.plan.sources) == 1
+        self._sole_source = len(opened.paths) == 1
         self._identities = dict(_identities(opened))
         known = base.identities()
         void = frozenset(name for name, identity in self._identities.items() if known.get(name, identity) != identity)
         self._before = {name: unit for name, unit in base.units().items() if name.table not in void}
         self._units = {self._name(unit): unit for entity in opened.entities for unit in entity.units}
-        self._scope = _scope(opened.plan, self._units, names, void)
+        self._scope = _scope(opened, self._units, names, void)
         _tell_leftovers(base, self._before, self._scope)
         draft.name_units({name: _walk(unit) for name, unit in self._units.items()})
         opened.cut = self._cut
@@ -182,7 +182,7 @@ def use_of_retry(opened: OpenRun, folder: RunFolder) -> LedgerUse | None:
         distrust_ledger(opened.plan, opened.client())
         return None
     intents = folder.intents(target_digest(opened.plan.target, opened.client()))
-    return LedgerUse(None, intents, len(opened.plan.sources) == 1)
+    return LedgerUse(None, intents, len(opened.paths) == 1)
 
 
 def note_in_ledger(plan: Plan, client: Any, keys: Iterable[tuple[str, str]]) -> None:
@@ -210,9 +210,9 @@ def _iter_together(folder: Path) -> Iterator[Sequence[Stray]]:
         yield together
 
 
-def _scope(plan: Plan, units: Iterable[UnitName], names: Sequence[str], void: frozenset[str]) -> Scope:
-    defined = {entity.name for mapping in plan.mappings for entity in mapping.entities} | {FIXED_ITEMS}
-    return Scope(frozenset(units), defined, frozenset(("", *plan.sources)), frozenset(names) or None, void)
+def _scope(opened: OpenRun, units: Iterable[UnitName], names: Sequence[str], void: frozenset[str]) -> Scope:
+    defined = {entity.name for mapping in opened.plan.mappings for entity in mapping.entities} | {FIXED_ITEMS}
+    return Scope(frozenset(units), defined, frozenset(("", *opened.paths)), frozenset(names) or None, void)
 
 
 def _tell_leftovers(ledger: LedgerFile, units: Mapping[UnitName, UnitRow], scope: Scope) -> None:

@@ -14,6 +14,7 @@ from migrator.run.durations import read_duration
 
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 _OVERLAP_S = 300.0
+_WATERMARK = "{watermark: {column: updated_at, overlap: 5m}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,10 @@ def read_incremental(node: Node) -> Incremental | None:
     if isinstance(node.value, dict):
         (way, *others) = node.map_keys() or [""]
         if others or way not in _WAYS:
-            node.refuse("must name one way: hash, or watermark", "as in {watermark: {column: updated_at, overlap: 5m}}")
+            node.refuse("must name one way: hash, or watermark", f"as in {_WATERMARK}")
         return _WAYS[way](node.child(way))
-    return ByHash() if node.choice("off", "hash") == "hash" else None
+    way = node.choice("off", "hash", or_else=f"or a map: {_WATERMARK}")
+    return ByHash() if way == "hash" else None
 
 
 def _read_hash(node: Node) -> ByHash:

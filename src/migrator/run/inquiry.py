@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from migrator.mapping.canonical import key_from_text, key_text
+from migrator.mapping.model import Attributes
 from migrator.run.agreement import FAULTS, AnswerStore, Tally
 from migrator.run.answers import iter_answer
 from migrator.run.digests import DigestStore
 from migrator.run.expected import SqlFailed, iter_matches, iter_picked
+from migrator.run.leftout import LeftOut
 from migrator.run.opened import OpenRun
 from migrator.run.pattern_report import AnswerDifference, PatternComparison
 from migrator.run.questions import EntityPattern, PatternQuestions, Question, form_questions
@@ -52,6 +54,7 @@ class Inquiry:
     check_stop: Callable[[], None]
     timing: Timing
     now_s: int
+    left_out: LeftOut
 
     def compare(self, patterns: Sequence[EntityPattern], store: DigestStore) -> list[PatternComparison]:
         """Ask all patterns. `store` holds what the tables are to hold."""
@@ -118,9 +121,14 @@ class Inquiry:
         for pattern, question in questions:
             for page in iter_answer(self.opened.client(), pattern, question, self.ask):
                 self.check_stop()
-                entity = pattern.entity
-                answers.answer(question.number, [(key_text(key, entity.table), entity.fits(key)) for key in page])
+                table = pattern.entity.table
+                answers.answer(question.number, [(key_text(key, table), self._fits(pattern, key)) for key in page])
         return {question.number: self._tally(pattern, question, answers) for pattern, question in questions}
+
+    def _fits(self, pattern: EntityPattern, key: Attributes) -> bool:
+        """Whether an item that no row gives can only be of the pattern's entity, and of a file that was read."""
+        texts = pattern.entity.texts_of(key)
+        return pattern.entity.fits(texts) and not self.left_out.claims(pattern.entity, texts)
 
     def _tally(self, pattern: EntityPattern, question: Question, answers: AnswerStore) -> Tally:
         entity = pattern.entity

@@ -81,6 +81,7 @@ class Lifetime:
                 guards=plan_guards(self._plan, names),
                 target=target,
                 snapshots=opened.snapshots,
+                set_aside=opened.set_aside,
                 tables=tables,
                 entities=opened.names(),
                 segment_rows=opened.segment_rows,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import itertools
-import logging
+import os
 import shutil
 import tempfile
 import time
@@ -17,29 +17,34 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from migrator.errors import UsageError
-from migrator.run.binding import BoundEntity, bind_entities, may_collide
+from migrator.run.binding import BoundEntity, bind_entities, bind_fixed
 from migrator.run.checkpoint import SavedEntity
 from migrator.run.collisions import Losers, find_losers
 from migrator.run.digests import DigestStore
+from migrator.run.fitting import FittedFile
+from migrator.run.fleet import fit_again, fit_files
 from migrator.run.plan import Plan
 from migrator.run.proving import prove_segment
-from migrator.run.records import ItemRecord, Labels
+from migrator.run.records import Labels, Records
 from migrator.run.segment import Segment, SegmentResult, Unit
+from migrator.run.setaside import SetAside
+from migrator.run.sources import Stop, Taking
+from migrator.run.uniqueness import may_collide
 from migrator.run.workers import Workers
-from migrator.source.integrity import check_integrity
 from migrator.source.ranges import iter_ranges
 from migrator.source.read import WHOLE, Range
 from migrator.source.relation import quote
-from migrator.source.snapshot import Snapshot, connect, take_snapshot
+from migrator.source.snapshot import Snapshot, connect
+from migrator.target.backoff import never
 from migrator.target.session import create_client
 
 SEGMENT_ROWS = 20_000
+#: Its place in a page, and its cell with the sizes of payload and key: https://www.sqlite.org/fileformat2.html, 1.6
+_ROW_BYTES_MIN = 4
 #: The ranges of a unit's rows, each with the parts of a ledger that it comes of.
 Cut = Callable[[Unit], Iterator[tuple[Range, tuple[int, ...]]]]
 #: A segment gives a file, of which an import takes fewer the larger they are; a kill costs no more than these rows.
 VIA_SEGMENTS = 5
-
-log = logging.getLogger(__name__)
 
 
 class Saved(Protocol):
@@ -47,6 +52,9 @@ class Saved(Protocol):
 
     @property
     def snapshots(self) -> tuple[Snapshot, ...]: ...
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]: ...
 
     @property
     def segment_rows(self) -> int: ...
@@ -59,14 +67,18 @@ class OpenRun:
         self,
         plan: Plan,
         entities: Sequence[BoundEntity],
-        snapshots: Sequence[Snapshot],
+        files: Sequence[FittedFile],
+        set_aside: Sequence[SetAside],
         scratch: Path,
         segment_rows: int,
     ) -> None:
         self.plan = plan
         self.segment_rows = segment_rows
         self.entities = tuple(entities)
-        self.snapshots = tuple(snapshots)
+        self.files = tuple(files)
+        self.set_aside = tuple(set_aside)  #: files that are left out
+        self.snapshots = tuple(file.snapshot for file in files)
+        self.paths = (*(s.path for s in self.snapshots), *(each.path for each in set_aside))  #: all that the plan names
         self.scratch = scratch
         self.tables = {entity.table_number: entity.table for entity in entities}
         self.cut: Cut = self.cut_evenly
@@ -88,16 +100,39 @@ class OpenRun:
         numbers = itertools.count()
         units = (unit for entity in self.entities for unit in entity.units)
         return [
-            Segment(next(numbers), unit, part, origins=origins) for unit in units for part, origins in self.cut(unit)
+            Segment(next(numbers), unit, part, origins=origins, small=self._is_small(unit))
+            for unit in units
+            for part, origins in self.cut(unit)
         ]
+
+    def cut_coarser(self) -> None:
+        """Cut again, into segments of twice the rows."""
+        self.segment_rows *= 2
+        del self.segments
+
+    @property
+    def is_cut(self) -> bool:
+        return "segments" in vars(self)
 
     def cut_evenly(self, unit: Unit) -> Iterator[tuple[Range, tuple[int, ...]]]:
         if unit.read is None or unit.snapshot is None:
             yield WHOLE, ()
             return
+        if self._is_small(unit):
+            yield WHOLE, ()
+            return
         with connect(unit.snapshot) as connection:
             for part in iter_ranges(connection, unit.read.relation, self.segment_rows):
                 yield part, ()
+
+    def _is_small(self, unit: Unit) -> bool:
+        """Whether a table is in so small a file that it has no more rows than a segment: it needs no look."""
+        if unit.read is None or unit.snapshot is None or unit.read.relation.kind != "table":
+            return False
+        try:
+            return os.stat(unit.snapshot.read_path).st_size < self.segment_rows * _ROW_BYTES_MIN
+        except OSError:  # opening it tells what is wrong
+            return False
 
     def names(self) -> tuple[SavedEntity, ...]:
         """How the report names the entities, in the order of their numbers."""
@@ -109,7 +144,7 @@ class OpenRun:
             may_collide(a, b) for a, b in itertools.combinations(self.entities, 2)
         )
 
-    def render_all(self, workers: Workers) -> Iterator[list[ItemRecord]]:
+    def render_all(self, workers: Workers) -> Iterator[Records]:
         """Records of every item of every row that is not rejected for itself."""
         return (result.records for result in self.iter_rendered(workers))
 
@@ -166,21 +201,26 @@ def open_run(
     reads_rows: bool = True,
     folder: Path | None = None,
     saved: Saved | None = None,
+    stop: Stop = never,
 ) -> Iterator[OpenRun]:
     """Open the sources and fit the mappings to them.
 
     `entities` narrows the run to these names; `now_s` is the run's start, for `{now: …}`; with `integrity` each
     file passes SQLite's integrity check first. With `reads_rows` the sources' writers neither wait nor are seen.
     Private copies and scratch files lie in `folder`, which stays; without one they go in the end. What an earlier part
-    of the run `saved` is read again, and cut into the same segments.
-    Raises SourceError, and DocumentError with all that does not fit.
+    of the run `saved` is read again, and cut into the same segments. Files that cannot be migrated are set aside.
+    Raises SourceError, DocumentError with all that does not fit, and StoppedError when `stop` says so.
     """
+    now_s = int(time.time()) if now_s is None else now_s
+    fixed, problems = bind_fixed(plan, entities, now_s)
     with _folder(plan, folder) as scratch:
-        taken = (
-            saved.snapshots if saved else tuple(_iter_taken(plan, scratch, integrity=integrity, reads_rows=reads_rows))
-        )
-        bound = bind_entities(plan, entities, taken, int(time.time()) if now_s is None else now_s)
-        yield OpenRun(plan, bound, taken, scratch, saved.segment_rows if saved else _segment_rows(plan))
+        if saved:
+            files, left_out = fit_again(plan, saved.snapshots, now_s), saved.set_aside
+        else:
+            taking = Taking(scratch, integrity=integrity, reads_rows=reads_rows, stop=stop)
+            files, left_out = fit_files(plan, taking, now_s, problems)
+        bound = bind_entities(plan, entities, files, fixed)
+        yield OpenRun(plan, bound, files, left_out, scratch, saved.segment_rows if saved else _segment_rows(plan))
 
 
 def _segment_rows(plan: Plan) -> int:
@@ -199,20 +239,6 @@ def _folder(plan: Plan, folder: Path | None) -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _iter_taken(plan: Plan, scratch: Path, *, integrity: bool, reads_rows: bool) -> Iterator[Snapshot]:
-    for path in plan.sources:
-        snapshot = take_snapshot(path, scratch, outlives_writers=reads_rows)
-        if integrity:
-            _check_integrity(snapshot)
-        yield snapshot
-
-
-def _check_integrity(snapshot: Snapshot) -> None:
-    with connect(snapshot) as connection:
-        for finding in check_integrity(connection):
-            log.warning("%s: %s: %s", snapshot.path, finding.subject, finding.message)
 
 
 def _state_dir(plan: Plan) -> Path:

@@ -8,10 +8,10 @@ from typing import Any
 
 from migrator.mapping.model import Attributes
 from migrator.run.agreement import Fault
+from migrator.run.aligned import aligned
 from migrator.run.questions import Parameters, to_sqlite
 from migrator.run.records import literal
 from migrator.run.rejects import attributes_json, source_key_json
-from migrator.run.report_text import aligned
 
 #: Keys of one pattern that are told on a screen; the report file has more.
 KEYS_SHOWN = 5

@@ -7,19 +7,29 @@ from typing import Any
 
 from migrator.mapping.document import FIXED_ITEMS
 from migrator.mapping.model import Mapping as TableMapping
-from migrator.run.plan import Plan, Settings
-from migrator.target.permissions import Place, Subject, policy
+from migrator.run.plan import Plan
+from migrator.run.settings import Settings
+from migrator.source.paths import bucket_and_key, is_remote, literal_prefix
+from migrator.target.permissions import Grant, Place, Subject, fetch_grants, policy
 
 
 def plan_policy(plan: Plan, commands: Sequence[str], account: str | None) -> dict[str, Any]:
     """The smallest IAM policy with which these commands do all that the plan asks for. Raises TargetError."""
     place = Place.of(plan.target, account)
-    return policy(
+    needs = (
         (purpose, subject)
         for command in commands
         for purpose in COMMANDS[command](plan.settings)
         for subject in _subjects(plan, command, place)
     )
+    reads = any(not command.startswith("table ") for command in commands)
+    return policy(needs, _fetched(plan, place) if reads else ())
+
+
+def _fetched(plan: Plan, place: Place) -> Iterator[Grant]:
+    """The sources that are in S3."""
+    for bucket, key in (bucket_and_key(source) for source in plan.sources if is_remote(source)):
+        yield from fetch_grants(place, bucket, literal_prefix(key))
 
 
 def _subjects(plan: Plan, command: str, place: Place) -> Iterator[Subject]:

@@ -4,75 +4,40 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from migrator import limits
 from migrator.errors import DocumentError, Problem, known_names
 from migrator.mapping.document import FIXED_ITEMS, load_mapping, read_version
 from migrator.mapping.model import Mapping, TableDefinition
+from migrator.mapping.templates import BUILTINS
 from migrator.node import Node, describe, read_document
-from migrator.run.durations import read_duration, read_positive_duration
-from migrator.run.increments import Incremental, read_incremental
-from migrator.run.unattended import Command, Metrics, read_command, read_metrics
-from migrator.target.backoff import RetryPolicy
+from migrator.run.settings import Settings, default_settings, read_settings
+from migrator.source.paths import COMPANIONS, is_remote, require_key
 from migrator.target.session import TargetSettings
 from migrator.yamlfile import Filled, load_yaml
 
-PLAN_KEYS = ("version", "name", "source", "mappings", "entities", "target", "settings")
+PLAN_KEYS = ("version", "name", "source", "source_pattern", "mappings", "entities", "target", "settings")
 TARGET_KEYS = ("region", "endpoint_url", "profile", "role_arn")
-#: Files that SQLite keeps beside a database: a glob such as shop.sqlite* finds them, too.
-_COMPANIONS = ("-wal", "-shm", "-journal")
 #: How a mapping calls what its definition calls otherwise.
 _SETTINGS = {"capacity": "billing_mode", "kms_key": "encryption"}
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to run. The defaults are the documented ones."""
-
-    create_table: Literal["if_missing", "never"] = "if_missing"
-    batch_size: int = limits.BATCH_ITEMS
-    parallelism: int = 1  #: worker processes
-    write_rate: int | None = None  #: write capacity units a second over all workers
-    validate: bool = True
-    on_reject: Literal["continue", "stop"] = "continue"
-    max_rejects: int | None = None
-    on_existing: Literal["replace", "skip", "error"] = "replace"
-    on_changed: Literal["refuse", "restart"] = "refuse"
-    incremental: Incremental | None = None
-    backup: bool | str = False  #: True, or the backup's name
-    rollback: bool = False
-    verify: Literal["none", "sample", "full"] = "none"
-    integrity_check: Literal["full", "off"] = "full"
-    max_duration_s: float | None = None
-    lock_wait_s: float = 0.0
-    give_up_after_s: float = 300.0
-    max_attempts: int = 10
-    keep_runs: int = 30
-    state_dir: str = ".migrator"  #: absolute in a loaded plan
-    on_start: Command | None = None
-    on_success: Command | None = None
-    on_failure: Command | None = None
-    hook_timeout_s: float = 60.0
-    metrics: Metrics = Metrics()  # noqa: RUF009  # frozen
-
-    @property
-    def retry_policy(self) -> RetryPolicy:
-        return RetryPolicy(self.max_attempts, self.give_up_after_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     file: str  #: as messages name it
     name: str
-    sources: tuple[str, ...]  #: absolute; a glob that finds nothing stands as it is, and opening it fails
+    #: absolute paths, where a glob that finds nothing stands as it is, and opening it fails; s3:// as written, which
+    #: is looked into when a run opens
+    sources: tuple[str, ...]
     mappings: tuple[Mapping, ...]
     entities: tuple[str, ...] | None  #: only these, in this order
     target: TargetSettings
     settings: Settings
+    source_pattern: str | None = None  #: a regular expression; what its named groups find in a path, templates know
     via: str | None = None  #: of the command line: the folder or the s3:// prefix where files for an import are put
     cluster: str | None = None  #: of the command line: the Dask cluster that does the work
 
@@ -83,6 +48,11 @@ class Plan:
             return tuple(self.entities)
         fixed = (FIXED_ITEMS,) if any(mapping.fixed_items for mapping in self.mappings) else ()
         return (*fixed, *(entity.name for mapping in self.mappings for entity in mapping.entities))
+
+    @property
+    def source_groups(self) -> tuple[str, ...]:
+        """The named groups of `source_pattern`, which templates know as @NAME."""
+        return tuple(re.compile(self.source_pattern or "").groupindex)
 
     def by_way_of(self, via: str | None) -> Plan:
         """The plan with its items put in files there; None: sent to their tables."""
@@ -101,12 +71,12 @@ def _read_plan(node: Node) -> Plan:
     fields.get("version", read_version, 1)
     name = fields.need("name", _name)
     sources = fields.need("source", _sources)
+    source_pattern = fields.get("source_pattern", _source_pattern, None)
     mappings = fields.need("mappings", _mappings)
     target = fields.get("target", _target, {})
-    settings = fields.get("settings", _settings, _settings_of(node, {}))
+    settings, session = fields.get("settings", read_settings, default_settings(node))
     entities = fields.get("entities", lambda n: _entities(n, mappings), None) if mappings else None
     fields.finish()
-    session = {key: settings.pop(key) for key in _SESSION_KEYS if key in settings}
     return Plan(
         file=node.document.file,
         name=name,
@@ -114,7 +84,8 @@ def _read_plan(node: Node) -> Plan:
         mappings=mappings,
         entities=entities,
         target=TargetSettings(**target, **session),
-        settings=Settings(**settings),
+        settings=settings,
+        source_pattern=source_pattern,
     )
 
 
@@ -141,24 +112,48 @@ def _text_or_nothing(node: Node) -> str | None:
 # ---- paths
 
 
-def _paths(node: Node) -> tuple[str, ...]:
+def _paths(node: Node, read: Callable[[Node], str] = Node.path_from_document) -> tuple[str, ...]:
     """One path or a list of them."""
-    paths = (node.path_from_document(),) if isinstance(node.value, str) else node.each(Node.path_from_document)
+    paths = (read(node),) if isinstance(node.value, str) else node.each(read)
     if not paths:
         node.refuse("names no file")
     return paths
 
 
 def _sources(node: Node) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(path for named in _paths(node) for path in _expand(named)))
+    return tuple(dict.fromkeys(path for named in _paths(node, _source) for path in _expand(named)))
+
+
+def _source(node: Node) -> str:
+    """A path, from the plan's folder, or what S3 knows."""
+    if not isinstance(node.value, str) or not is_remote(node.value):
+        return node.path_from_document()
+    try:
+        return require_key(node.text())
+    except ValueError as error:
+        node.refuse(str(error), "name a file, as s3://bucket/shop.sqlite, or several, as s3://bucket/tenants/*.sqlite")
 
 
 def _expand(path: str) -> list[str]:
-    """The files that a glob finds; a path that is there, or finds nothing, as it is."""
-    if os.path.exists(path) or not glob.has_magic(path):
+    """The files that a glob finds; a path that is there, or finds nothing, as it is, and so what is not here."""
+    if is_remote(path) or os.path.exists(path) or not glob.has_magic(path):
         return [path]
-    found = sorted(p for p in glob.glob(path, recursive=True) if os.path.isfile(p) and not p.endswith(_COMPANIONS))
+    found = sorted(p for p in glob.glob(path, recursive=True) if os.path.isfile(p) and not p.endswith(COMPANIONS))
     return found or [path]
+
+
+def _source_pattern(node: Node) -> str:
+    text = node.text()
+    try:
+        groups = re.compile(text).groupindex
+    except re.error as error:
+        node.refuse(f"is no regular expression: {error}")
+    if not groups:
+        node.refuse("names no group", "write (?P<tenant>…) around what templates are to know as {@tenant}")
+    for name in groups:
+        if name in BUILTINS:
+            node.note(f'the name "{name}" is taken: templates know @{name} already', "give the group another name")
+    return text
 
 
 def _mappings(node: Node) -> tuple[Mapping, ...]:
@@ -211,74 +206,3 @@ def _entities(node: Node, mappings: tuple[Mapping, ...]) -> tuple[str, ...]:
     if not names:
         node.refuse("names no entity", "without entities: all are run")
     return names
-
-
-# ---- settings
-
-
-def _choice(*allowed: str) -> Callable[[Node], str]:
-    return lambda node: node.choice(*allowed)
-
-
-def _whole(low: int, high: int | None = None) -> Callable[[Node], int]:
-    return lambda node: node.integer(low, high)
-
-
-def _backup(node: Node) -> bool | str:
-    if not isinstance(node.value, dict):
-        return node.boolean()
-    fields = node.fields("name")
-    name = fields.need("name", Node.text)
-    fields.finish()
-    return name
-
-
-#: A setting -> where it goes, and how it is read. The last three are of the connection.
-SETTINGS: dict[str, tuple[str, Callable[[Node], Any]]] = {
-    "create_table": ("create_table", _choice("if_missing", "never")),
-    "batch_size": ("batch_size", _whole(1, limits.BATCH_ITEMS)),
-    "parallelism": ("parallelism", _whole(1, 256)),
-    "write_rate": ("write_rate", _whole(1)),
-    "validate": ("validate", Node.boolean),
-    "on_reject": ("on_reject", _choice("continue", "stop")),
-    "max_rejects": ("max_rejects", _whole(0)),
-    "on_existing": ("on_existing", _choice("replace", "skip", "error")),
-    "on_changed": ("on_changed", _choice("refuse", "restart")),
-    "incremental": ("incremental", read_incremental),
-    "backup": ("backup", _backup),
-    "rollback": ("rollback", Node.boolean),
-    "verify": ("verify", _choice("none", "sample", "full")),
-    "integrity_check": ("integrity_check", _choice("full", "off")),
-    "max_duration": ("max_duration_s", read_positive_duration),
-    "lock_wait": ("lock_wait_s", read_duration),
-    "give_up_after": ("give_up_after_s", read_positive_duration),
-    "max_attempts": ("max_attempts", _whole(1)),
-    "keep_runs": ("keep_runs", _whole(1)),
-    "state_dir": ("state_dir", Node.path_from_document),
-    "on_start": ("on_start", read_command),
-    "on_success": ("on_success", read_command),
-    "on_failure": ("on_failure", read_command),
-    "hook_timeout": ("hook_timeout_s", read_positive_duration),
-    "metrics": ("metrics", read_metrics),
-    "connect_timeout": ("connect_timeout_s", read_positive_duration),
-    "read_timeout": ("read_timeout_s", read_positive_duration),
-    "connections": ("connections", _whole(1, 1024)),
-}
-_SESSION_KEYS = ("connect_timeout_s", "read_timeout_s", "connections")
-
-
-def _settings(node: Node) -> dict[str, Any]:
-    fields = node.fields(*SETTINGS)
-    given = {field: fields.get(key, read, None) for key, (field, read) in SETTINGS.items() if key in fields}
-    if given.get("incremental") and given.get("on_existing", "replace") != "replace":
-        fields.fail(
-            f"incremental does not go with on_existing: {given['on_existing']}",
-            "an item that changed takes the place of the one that is there: leave on_existing out",
-        )
-    fields.finish()
-    return _settings_of(node, given)
-
-
-def _settings_of(node: Node, given: dict[str, Any]) -> dict[str, Any]:
-    state_dir = str(node.document.path.parent / ".migrator")
-    return {"parallelism": len(os.sched_getaffinity(0)), "state_dir": state_dir, **given}

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import orjson
 
@@ -18,7 +19,7 @@ from migrator.mapping.canonical import digest, key_text, key_texts, wire_digest
 from migrator.mapping.compile import EntityEncoder, compile_entity
 from migrator.mapping.encoded import EncodedItems, EncodedRow, encode_item
 from migrator.mapping.model import Attributes, Entity
-from migrator.run.records import UNIQUE_RULES, ItemRecord, literal_in_full, of_columns, shortened
+from migrator.run.records import UNIQUE_RULES, ItemRecord, Records, literal_in_full, shortened
 from migrator.run.segment import Segment, SegmentResult, expires_at
 from migrator.run.worker import WORKER
 from migrator.source.read import Read
@@ -43,7 +44,7 @@ def prove_segment(segment: Segment) -> SegmentResult:
         for rows in iter_batches(connection, unit.read, segment.part):
             if WORKER.is_stopped():
                 return result
-            result.records.extend(prover.records(result.read, rows))
+            prover.add(result.records, result.read, rows)
             result.read += len(rows)
     check_unchanged(unit.snapshot)
     result.complete = True
@@ -62,31 +63,35 @@ class _Prover:
         self._key = layout_of(read).key
         self._watched = tuple(_iter_watched(entity, read))
 
-    def records(self, before: int, rows: list[RawRow]) -> Iterator[ItemRecord]:
-        """Of rows that come after so many others of the segment."""
+    def add(self, records: Records, before: int, rows: list[RawRow]) -> None:
+        """The records of rows that come after so many others of the segment."""
         items = self._encoder.encode_items(rows)  # never of an entity with rules
-        return self._row_by_row(before, rows) if items is None else self._by_columns(before, rows, items)
+        if items is not None:
+            records.extend(self._columns(before, rows, items))
+            return
+        for record in self._row_by_row(before, rows):
+            records.append(record)
 
-    def _by_columns(self, before: int, rows: list[RawRow], items: EncodedItems) -> Iterator[ItemRecord]:
+    def _columns(self, before: int, rows: list[RawRow], items: EncodedItems) -> tuple[Iterable[Any], ...]:
         unit = self._segment.unit
-        expires: Iterable[int | None] = repeat(None)
+        count = len(rows)
+        expires: Iterable[int | None] = repeat(None, count)
         digests = map(wire_digest, items.wires)
         if unit.table.time_to_live or not self._encoder.is_canonical:
             parsed = orjson.loads(b"[%b]" % b",".join(items.wires))
             expires = (expires_at(attributes, unit.table) for attributes in parsed)
             digests = digests if self._encoder.is_canonical else map(digest, parsed)
-        columns = (
-            repeat(unit.number),
-            repeat(self._segment.number),
-            range(before, before + len(rows)),
-            repeat(0),
-            repeat(unit.table_number),
+        return (
+            repeat(unit.number, count),
+            repeat(self._segment.number, count),
+            range(before, before + count),
+            repeat(0, count),
+            repeat(unit.table_number, count),
             key_texts(items.identities, unit.table),
             digests,
             expires,
             [tuple([raw[place] for place in self._key]) for raw in rows],
         )
-        return of_columns(columns)
 
     def _row_by_row(self, before: int, rows: list[RawRow]) -> Iterator[ItemRecord]:
         for position, (raw, outcome) in enumerate(zip(rows, self._encoder.encode_rows(rows), strict=True), before):

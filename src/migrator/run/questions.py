@@ -192,7 +192,7 @@ def _iter_values(
     """Of each row the values by name, and what became of each condition."""
     assert unit.read is not None  # fixed items have no patterns
     assert unit.snapshot is not None
-    builtins: dict[str, SqliteValue] = {"@file": unit.context.file, "@stem": unit.context.stem}
+    builtins: dict[str, SqliteValue] = {f"@{name}": text for name, text in unit.context.texts.items()}
     names = dict.fromkeys(name for one in taken for name in one.names)
     columns = tuple(name for name in names if name not in (*builtins, "@rowid"))
     conditions = tuple(dict.fromkeys(condition for one in taken for condition in one.conditions))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 from migrator.mapping.canonical import describe_key, key_from_text
@@ -34,21 +33,28 @@ class ItemRecord(NamedTuple):
     source_key: tuple[SqliteValue, ...]  #: the row's key values
 
 
-class Records(list[ItemRecord]):
-    """Many of them, sent from process to process by columns: one by one, each would name its class again."""
+class Records:
+    """Many of them, as columns: nothing is made for each on its way from process to process and to the disk."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _of_columns, (tuple(zip(*self, strict=True)),)
+    def __init__(self, records: Iterable[ItemRecord] = ()) -> None:
+        self.columns: tuple[list[Any], ...] = tuple([] for _ in ItemRecord._fields)
+        for record in records:
+            self.append(record)
 
+    def append(self, record: ItemRecord) -> None:
+        for column, value in zip(self.columns, record, strict=True):
+            column.append(value)
 
-def of_columns(columns: Iterable[Iterable[Any]]) -> Iterator[ItemRecord]:
-    """Records by their fields; a field that all have alike may be repeated without an end."""
-    # The constructor of a NamedTuple is a Python function, and four times as slow.
-    return map(partial(tuple.__new__, ItemRecord), zip(*columns))  # noqa: B905
+    def extend(self, columns: Iterable[Iterable[Any]]) -> None:
+        """With others, by their fields."""
+        for own, others in zip(self.columns, columns, strict=True):
+            own.extend(others)
 
+    def __iter__(self) -> Iterator[ItemRecord]:
+        return map(ItemRecord._make, zip(*self.columns, strict=True))
 
-def _of_columns(columns: Iterable[Iterable[Any]]) -> Records:
-    return Records(of_columns(columns))
+    def __len__(self) -> int:
+        return len(self.columns[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from migrator.run.recorder import Recorder
 from migrator.run.rejects import FailedFile, RejectFile
 from migrator.run.report import Requests, Retried, RunReport, check_accounts
 from migrator.run.resume import changed_tables, folder_of
+from migrator.run.setaside import bounded
 from migrator.run.tables import require_as_defined, tables_of
 from migrator.run.undo import new_layer
 from migrator.run.workers import Workers, working
@@ -102,6 +103,7 @@ class _Retry:
             duration_s=time.monotonic() - self._clock,
             entities=tuple(entity for n, entity in self._accounts.entities.items() if n in self._touched),
             requests=self._accounts.requests,
+            sources=self._accounts.file_results(),
             dry_run=self._dry,
             retry=self._retried,
         )
@@ -123,9 +125,12 @@ class _Retry:
         names = _names_of(self._plan, run, letters)
         integrity = settings.integrity_check == "full"
         # `{now: …}` stays what it was: the table is of one moment, and verified by it.
-        with open_run(self._plan, names, now_s=run.now_s, integrity=integrity) as opened:
+        stop = self._workers.stop.flag.is_set
+        with open_run(self._plan, names, now_s=run.now_s, integrity=integrity, stop=stop) as opened:
             self._opened = opened
             self._accounts.open(opened.names())
+            self._accounts.open_files(opened)
+            _require_sources(opened, run, letters)
             _require_tables(opened, run)
             with proof(opened, self._workers, kept=False) as losers:
                 pieces = list(iter_pieces(opened, letters, losers, self._workers.stop.flag.is_set))
@@ -250,15 +255,27 @@ def _folder_of(plan: Plan, run: SavedRun) -> RunFolder:
 
 
 def _names_of(plan: Plan, run: SavedRun, letters: Iterable[Letter]) -> tuple[str, ...]:
-    """The entities that the run did. Raises UsageError where the plan has lost one that letters are of, or a source."""
+    """The entities that the run did. Raises UsageError where the plan has lost one that letters are of, or a table."""
     for letter in letters:
         _require_named(run, "entities", plan.entity_names, letter.entity)
         if letter.entity == FIXED_ITEMS:
             _require_named(run, "tables", tables_of(plan), letter.place)
-        else:
-            _require_named(run, "sources", plan.sources, letter.place)
     done = {entity.entity for entity in run.entities}
     return tuple(name for name in plan.entity_names if name in done)
+
+
+def _require_sources(opened: OpenRun, run: SavedRun, letters: Iterable[Letter]) -> None:
+    """Raises UsageError where the plan has lost a file that letters are of, and StoppedError where it is set aside."""
+    places = {letter.place for letter in letters if letter.entity != FIXED_ITEMS}
+    for place in places:
+        _require_named(run, "sources", opened.paths, place)
+    if left_out := [each.line for each in opened.set_aside if each.path in places]:
+        lines = "".join(f"\n  {line}" for line in bounded(left_out))
+        raise StoppedError(
+            f"run {run.run_id} left rows of files that cannot be read now:{lines}\n"
+            "  Mend them, and retry. Nothing was closed.",
+            code="source_set_aside",
+        )
 
 
 def _require_named(run: SavedRun, what: str, names: Collection[str], wanted: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator import __version__
 from migrator.errors import MigratorError, StoppedError
+from migrator.run.report_files import FileResult, files_json
 from migrator.run.report_text import number, text_lines
 from migrator.target.forecast import Forecast
 from migrator.target.timeline import Timeline
@@ -180,7 +181,8 @@ class RunReport:
     requests: Requests = field(default_factory=Requests)
     dry_run: bool = False
     resumed: bool = False
-    sources: Sequence[tuple[str, str]] = ()  #: path, and what names the snapshot that was read
+    sources: Sequence[FileResult] = ()
+    schemas: Sequence[str] = ()  #: how those of the files differ, in words
     region: str | None = None
     endpoint_url: str | None = None
     tables: Sequence[str] = ()
@@ -203,6 +205,7 @@ class RunReport:
     @property
     def exit_code(self) -> int:
         incomplete = any(entity.rejected or entity.failed for entity in self.entities)
+        incomplete = incomplete or any(file.error for file in self.sources)
         stopped = self.error.exit_code if self.error else 0
         verified = self.verification.exit_code if self.verification else 0
         return first_exit_code((int(incomplete), stopped, verified))
@@ -227,7 +230,8 @@ class RunReport:
             "started_at": timestamp(self.started_at),
             "finished_at": timestamp(self.finished_at),
             "duration_s": number(self.duration_s),
-            "source": [{"path": path, "snapshot": snapshot} for path, snapshot in self.sources],
+            "source": files_json(self.sources),
+            **({"schemas": list(self.schemas)} if self.schemas else {}),
             "target": {"region": self.region, "endpoint_url": self.endpoint_url, "tables": list(self.tables)},
             "entities": [entity.to_json() for entity in self.entities],
             "totals": self.totals(),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from migrator.run.aligned import aligned
+from migrator.run.report_files import file_lines
 from migrator.target.forecast import size_words
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def text_lines(report: RunReport) -> Iterable[str]:
     yield ""
     yield from _table(report)
     yield ""
+    yield from file_lines(report.sources, report.schemas)
     if report.forecast:
         yield from report.forecast.lines()
         yield ""
@@ -83,19 +86,6 @@ def _row(name: str, entities: Sequence[EntityResult], duration_s: float, columns
 
 def _cell(value: float) -> str:
     return str(number(value))
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns under one another: the first to the left, numbers to the right.
-
-    >>> aligned([["entity", "read"], ["User", "5"]])
-    ['entity  read', 'User       5']
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(c.ljust(w) if n == 0 else c.rjust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
 
 
 def number(value: float) -> int | float:

@@ -14,11 +14,12 @@ from migrator.errors import StoppedError
 from migrator.run.checkpoint import Checkpoint, Done, SavedRun, TableState
 from migrator.run.fingerprint import changed, plan_guards, table_identity, target_digest
 from migrator.run.history import RunFolder, run_folder
-from migrator.run.opened import OpenRun
+from migrator.run.opened import OpenRun, Saved
 from migrator.run.plan import Plan
 from migrator.run.segment import Segment
+from migrator.run.sources import SourceFile, find_sources
 from migrator.source.read import Range
-from migrator.source.snapshot import Snapshot, is_still_there
+from migrator.source.snapshot import is_still_there
 from migrator.target.tablefound import describe
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def run_to_resume(plan: Plan, names: Sequence[str], checkpoint: Checkpoint, *, r
     if saved is None:
         return None
     documents = changed(saved.guards, plan_guards(plan, names))
-    sources = list(changed_sources(saved.snapshots, plan))
+    sources = list(changed_sources(saved, plan))
     if restart:
         log.info("run %s is given up: --restart", saved.run_id)
     elif sources and not documents and plan.settings.on_changed == "restart":
@@ -70,14 +71,26 @@ def rest_of(segment: Segment, done: Done | None) -> Segment | None:
     return segment.after(done.rows_done, part)
 
 
-def changed_sources(snapshots: Sequence[Snapshot], plan: Plan) -> Iterator[str]:
-    """What was read and cannot be read again as it was, in words."""
-    if tuple(snapshot.path for snapshot in snapshots) != plan.sources:
+def changed_sources(saved: Saved, plan: Plan) -> Iterator[str]:
+    """What was read and cannot be read again as it was, in words. Raises StoppedError where nobody can say."""
+    now = {file.path: file for file in find_sources(plan)}
+    left_out = {each.path for each in saved.set_aside}
+    if gone := [each.path for each in saved.snapshots if each.etag and _etag(now, each.path) is None]:
+        yield from (f"the source {path}, which is gone" for path in gone)
+        return
+    if [each.path for each in saved.snapshots] != [path for path in now if path not in left_out]:
         yield "the plan's list of source files"
         return
-    for snapshot in snapshots:
+    for snapshot in saved.snapshots:
         if not is_still_there(snapshot):
             yield f"{'the private copy of ' * snapshot.is_copy}the source {snapshot.path}"
+        elif snapshot.etag and snapshot.etag != _etag(now, snapshot.path):
+            yield f"the source {snapshot.path}, which has another ETag"
+
+
+def _etag(files: Mapping[str, SourceFile], path: str) -> str | None:
+    file = files.get(path)
+    return file.remote.etag if file and file.remote else None
 
 
 def _cut_files(saved: SavedRun, folder: RunFolder) -> Iterator[str]:

@@ -16,13 +16,13 @@ from migrator.run.checkpoint import Checkpoint, SavedRun
 from migrator.run.digests import DigestStore
 from migrator.run.fingerprint import VIA, changed, plan_guards, target_digest
 from migrator.run.history import RunFolder, run_folder
-from migrator.run.opened import open_run
+from migrator.run.opened import OpenRun, open_run
 from migrator.run.plan import Plan
 from migrator.run.resume import changed_tables
 from migrator.run.tables import tables_of
 from migrator.run.undo import WrittenLine
 from migrator.run.workers import Workers
-from migrator.source.snapshot import Snapshot, is_still_there
+from migrator.source.snapshot import is_still_there
 from migrator.target.tablecheck import fatal_differences, mismatch_error
 from migrator.target.tablefound import describe
 from migrator.target.undo import Written
@@ -92,7 +92,7 @@ def rendered_again(plan: Plan, saved: SavedRun, workers: Workers) -> Iterator[It
         open_run(plan, names, now_s=saved.now_s, saved=saved if kept else None) as opened,
         DigestStore(opened.scratch / "rollback.sqlite") as store,
     ):
-        _require_same_sources(saved, opened.snapshots)
+        _require_same_sources(saved, opened)
         for records in opened.render_all(workers):
             store.add(records)
         if workers.stop.signal_number:
@@ -103,9 +103,10 @@ def rendered_again(plan: Plan, saved: SavedRun, workers: Workers) -> Iterator[It
         yield (WrittenLine(tables[number], Written(key, digest)) for number, key, digest in store.iter_items())
 
 
-def _require_same_sources(saved: SavedRun, snapshots: Sequence[Snapshot]) -> None:
+def _require_same_sources(saved: SavedRun, opened: OpenRun) -> None:
+    """The run read these files, and left out those: what it would make of another choice is not what it wrote."""
     before = {snapshot.path: snapshot.fingerprint for snapshot in saved.snapshots}
-    now = {snapshot.path: snapshot.fingerprint for snapshot in snapshots}
+    now = {snapshot.path: snapshot.fingerprint for snapshot in opened.snapshots}
     if differing := changed(before, now):
         raise _not_as_it_was(saved, [f"the source {path}" for path in differing])
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, get_args
 
 from migrator import __version__
+from migrator.run.aligned import aligned
 from migrator.run.report import RunError, first_exit_code, timestamp
-from migrator.run.report_text import aligned
 from migrator.target.undo import Fate
 
 FATES: tuple[Fate, ...] = get_args(Fate)

@@ -51,6 +51,7 @@ class Segment:
     done: int = 0  #: its first rows, which are done; `part` begins after them, unless its rows are only numbered
     only: frozenset[int] | None = None  #: nothing but these rows, by their places in `part`
     origins: tuple[int, ...] = ()  #: parts of the ledger that have what the last run left of these rows
+    small: bool = False  #: all of a table in a small file: a worker takes several at a time
 
     def after(self, done: int, part: Range) -> Segment:
         """What is left of it when so many rows are done."""

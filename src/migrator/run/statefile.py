@@ -38,15 +38,16 @@ class Kind:
 #: What is done of a run.
 CHECKPOINT = Kind(
     "checkpoint",
-    1,
+    2,
     """
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY, status TEXT NOT NULL, started_at TEXT NOT NULL, now_s INTEGER NOT NULL,
-    guards TEXT NOT NULL, target TEXT NOT NULL, snapshots TEXT NOT NULL,
+    guards TEXT NOT NULL, target TEXT NOT NULL,
     tables TEXT NOT NULL, entities TEXT NOT NULL, segment_rows INTEGER NOT NULL,
     rejects_bytes INTEGER NOT NULL, failed_bytes INTEGER NOT NULL,
     requests TEXT NOT NULL, worked_s REAL NOT NULL);
 CREATE UNIQUE INDEX one_unfinished ON runs (status) WHERE status = 'unfinished';
+CREATE TABLE sources (run_id TEXT PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE segments (
     run_id TEXT NOT NULL, number INTEGER NOT NULL, entity INTEGER NOT NULL, rows_done INTEGER NOT NULL,
     position TEXT, complete INTEGER NOT NULL, counts TEXT NOT NULL, PRIMARY KEY (run_id, number)) WITHOUT ROWID;

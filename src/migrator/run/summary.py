@@ -28,6 +28,8 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
     for name, count in report["totals"].items():
         if name in _ALWAYS or (count and name != "items"):
             yield f"{count} {name.replace('_', ' ')}"
+    if left_out := sum(bool(file["error"]) for file in report.get("source", ())):
+        yield f"{left_out} files set aside"
     yield f"{report['duration_s']:.1f} s"
 
 

@@ -29,6 +29,7 @@ from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
 from migrator.run.report import write_json
 from migrator.run.resume import changed_sources, changed_tables
+from migrator.run.setaside import SetAside, from_json
 from migrator.source.snapshot import Snapshot, keep
 from migrator.target.session import create_client
 from migrator.target.tablefound import describe
@@ -49,6 +50,7 @@ class Begun:
     target: str  #: digest of the tables' place
     tables: Mapping[str, TableState]
     snapshots: tuple[Snapshot, ...]
+    set_aside: tuple[SetAside, ...]
     segment_rows: int
 
 
@@ -98,6 +100,7 @@ class Unfinished:
             target=target_digest(self._plan.target, client),
             tables={name: TableState(identity, None) for name, identity in identities.items()},
             snapshots=opened.snapshots,
+            set_aside=opened.set_aside,
             segment_rows=opened.segment_rows,
         )
         write_json(self.folder / _BEGUN, asdict(begun))
@@ -115,7 +118,7 @@ class Unfinished:
         """What stands against going on, in words."""
         client = create_client(self._plan.target)
         yield from changed(begun.guards, self._guards)
-        yield from changed_sources(begun.snapshots, self._plan)
+        yield from changed_sources(begun, self._plan)
         if target_digest(self._plan.target, client) != begun.target:
             yield "the target: its endpoint or region"
         else:
@@ -154,6 +157,7 @@ def _load(path: Path) -> Begun | None:
             | {
                 "tables": {name: TableState(**table) for name, table in document["tables"].items()},
                 "snapshots": tuple(Snapshot(**snapshot) for snapshot in document["snapshots"]),
+                "set_aside": from_json(document["set_aside"]),
             }
         )
     except FileNotFoundError:

@@ -25,6 +25,7 @@ from migrator.run.crew import crew_of
 from migrator.run.digests import ActualStore, DigestStore
 from migrator.run.history import last_start
 from migrator.run.inquiry import Inquiry, select_patterns
+from migrator.run.leftout import LeftOut
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.particulars import Particulars
 from migrator.run.pattern_report import PatternComparison
@@ -63,7 +64,7 @@ def verify_plan(
     with (
         working(crew_of(plan)) as workers,
         unfinished(plan, entities, sample, restart=restart) as kept,
-        _opened(plan, kept) as opened,
+        _opened(plan, kept, partial(_is_stopped, workers)) as opened,
     ):
         workers.require()
         report = _Verification(opened, entities, workers, kept, progress=progress).report(sample, clock, timing)
@@ -72,11 +73,18 @@ def verify_plan(
     return report
 
 
-def _opened(plan: Plan, kept: Unfinished | None) -> AbstractContextManager[OpenRun]:
+def _opened(plan: Plan, kept: Unfinished | None, stop: Callable[[], bool]) -> AbstractContextManager[OpenRun]:
     # All entities are rendered even where few are asked for: another entity's item may hold a key, or fit a template.
     if kept is None:
-        return open_run(plan, now_s=last_start(plan))
-    return open_run(plan, now_s=kept.now_s, folder=kept.folder, saved=kept.begun)
+        return open_run(plan, now_s=last_start(plan), stop=stop)
+    return open_run(plan, now_s=kept.now_s, folder=kept.folder, saved=kept.begun, stop=stop)
+
+
+def _is_stopped(workers: Workers) -> bool:
+    """Raises InterruptedRun: there is nothing to drain."""
+    if workers.stop.signal_number:
+        raise InterruptedRun(workers.stop.signal_number)
+    return False
 
 
 def verify_opened(
@@ -104,6 +112,8 @@ class _Verification:
         self._tables = {e.table_number: e.table for e in self._selected.values()}
         self._workers = workers
         self._kept = kept
+        self._left_out = LeftOut(opened)
+        self._unjudged = 0  #: items that may be of files that are set aside
         self._progress = progress
         self._ask = partial(ask, policy=opened.plan.settings.retry_policy)
 
@@ -125,10 +135,12 @@ class _Verification:
             return VerifyReport(
                 plan=self._opened.plan.name,
                 entities=self._counts(comparison, expected, compared),
-                foreign=comparison.foreign,
+                foreign=None if comparison.foreign is None else comparison.foreign - self._unjudged,
                 differences=list(Particulars(self._opened, self._ask).of(comparison)),
                 sample=sample,
                 access_patterns=self._ask_patterns(store, timing, int(clock())),
+                set_aside=self._opened.set_aside,
+                of_set_aside=self._unjudged,
             )
 
     def _store(self, sample: int | None) -> DigestStore:
@@ -141,7 +153,7 @@ class _Verification:
         return store
 
     def _ask_patterns(self, store: DigestStore, timing: Timing, now_s: int) -> list[PatternComparison]:
-        inquiry = Inquiry(self._opened, self._ask, self._workers, self._check_stop, timing, now_s)
+        inquiry = Inquiry(self._opened, self._ask, self._workers, self._check_stop, timing, now_s, self._left_out)
         return inquiry.compare(select_patterns(self._opened, self._selected), store)
 
     def _render(self, store: DigestStore) -> None:
@@ -169,8 +181,13 @@ class _Verification:
 
     def _fits(self, table_number: int, text: str) -> int | None:
         key = key_from_text(text, self._tables[table_number])
-        entities = (entity for entity in self._selected.values() if entity.table_number == table_number)
-        return next((entity.number for entity in entities if entity.fits(key)), None)
+        for entity in self._selected.values():
+            if entity.table_number == table_number and entity.fits(texts := entity.texts_of(key)):
+                if not self._left_out.claims(entity, texts):
+                    return entity.number
+                self._unjudged += 1
+                return None
+        return None
 
     def _get_sample(self, store: DigestStore, actual: ActualStore) -> None:
         for number, keys in groupby(iter_sampled_keys(store), lambda sampled: sampled[0]):
@@ -180,8 +197,7 @@ class _Verification:
                 actual.add(number, [(key, digest(item)) for key, item in items])
 
     def _check_stop(self) -> None:
-        if self._workers.stop.signal_number:
-            raise InterruptedRun(self._workers.stop.signal_number)
+        _is_stopped(self._workers)
 
     def _counts(
         self, comparison: Comparison, expected: dict[int, int], compared: dict[int, int]

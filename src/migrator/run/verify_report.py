@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.mapping.model import Attributes, AttributeValue
+from migrator.run.aligned import aligned
 from migrator.run.comparison import Kind
 from migrator.run.pattern_report import PatternComparison, pattern_lines
 from migrator.run.records import shortened
 from migrator.run.rejects import attribute_json, attributes_json
-from migrator.run.report_text import aligned
+from migrator.run.setaside import SetAside, bounded
 
 #: Differences that are told in full on a screen; the report file has more.
 SHOWN = 20
@@ -107,6 +108,12 @@ class VerifyReport:
     differences: Sequence[ItemDifference] = ()  #: the first of each kind
     sample: int | None = None
     access_patterns: Sequence[PatternComparison] = ()
+    set_aside: Sequence[SetAside] = ()  #: source files that were left out, so that it cannot be clean
+    of_set_aside: int = 0  #: items that may be of these, by their keys, and were not judged
+
+    @property
+    def status(self) -> str:
+        return "different" if self.different else "incomplete" if self.set_aside else "equal"
 
     @property
     def count(self) -> int:
@@ -124,18 +131,20 @@ class VerifyReport:
 
     @property
     def exit_code(self) -> int:
-        return DIFFERENT_EXIT_CODE if self.different else 0
+        return DIFFERENT_EXIT_CODE if self.different else int(bool(self.set_aside))
 
     def to_json(self) -> dict[str, Any]:
         return {
             "plan": self.plan,
-            "status": "different" if self.different else "equal",
+            "status": self.status,
             "exit_code": self.exit_code,
             "sample": self.sample,
             "entities": [entity.to_json() for entity in self.entities],
             "foreign": self.foreign,
             "differences": [difference.to_json() for difference in self.differences],
             "access_patterns": [pattern.to_json() for pattern in self.access_patterns],
+            **({"set_aside": [each.to_json() for each in self.set_aside]} if self.set_aside else {}),
+            **({"of_set_aside": self.of_set_aside} if self.set_aside else {}),
         }
 
     def to_text(self) -> str:
@@ -151,6 +160,12 @@ def _text_lines(report: VerifyReport) -> Iterable[str]:
     yield ""
     if report.foreign is not None:
         yield f"foreign: {report.foreign}"
+    if report.set_aside:
+        yield (
+            f"source files set aside: {len(report.set_aside)}; items that may be theirs by their keys, not judged:"
+            + (f" {report.of_set_aside}; any others would be among the extra ones")
+        )
+        yield from (f"  {line}" for line in bounded([each.line for each in report.set_aside]))
     told = [difference for difference in report.differences if difference.kind != "expired"][:SHOWN]
     if told:
         yield f"the first {len(told)} of {report.count} differences:" if len(told) < report.count else "differences:"
@@ -164,7 +179,7 @@ def _verdict(report: VerifyReport) -> str:
     found = [f"{report.count} difference{'s' * (report.count != 1)}"] * bool(report.count)
     if report.disagreeing:
         found.append(f"{report.disagreeing} access pattern{'s' * (report.disagreeing != 1)} without agreement")
-    return ", ".join(found) or "equal"
+    return ", ".join(found) or ("equal, but for files set aside" if report.set_aside else "equal")
 
 
 def _table(report: VerifyReport) -> list[str]:

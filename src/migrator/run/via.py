@@ -67,12 +67,7 @@ class Via:
                 f"--via {self._place}: there are files for {', '.join(full)} already, and an import would read them\n"
                 "  Empty that place, or name another. Nothing was written."
             )
-        most, files = Counter(segment.unit.table.name for segment in opened.segments).most_common(1)[0]
-        if files > IMPORT_FILES:
-            raise UsageError(
-                f"table {most} would take {files:,} files, and an import reads {IMPORT_FILES:,}\n"
-                "  Import a part with --entity, and run the rest without --via. Nothing was written."
-            )
+        _cut_for_import(opened)
         for name in _names(opened) if self.fills_tables else ():
             if describe(opened.client(), name) is not None:
                 raise table_exists(name)
@@ -155,6 +150,25 @@ class Via:
 
 def _written(accounts: Accounts, table: str) -> int:
     return sum(entity.written for entity in accounts.entities.values() if entity.table == table)
+
+
+def _cut_for_import(opened: OpenRun) -> None:
+    """Into no more segments than an import reads files: each table's grow with it. Raises UsageError."""
+    files = _most_files(opened)
+    while files > IMPORT_FILES:
+        before = files
+        opened.cut_coarser()
+        files = _most_files(opened)
+        if files == before:  # as many sources, each of which is one segment at least
+            raise UsageError(
+                f"a table would take {files:,} files, and an import reads {IMPORT_FILES:,}\n"
+                "  Name fewer source files, and run the rest without --via. Nothing was written."
+            )
+
+
+def _most_files(opened: OpenRun) -> int:
+    """Of the table that has most."""
+    return max(Counter(segment.unit.table.name for segment in opened.segments).values(), default=0)
 
 
 def _names(opened: OpenRun) -> list[str]:

@@ -88,7 +88,7 @@ class Watermarks:
         self._way = way
         self._path = path
         self._outset = outset
-        self._sole_source = len(opened.plan.sources) == 1
+        self._sole_source = len(opened.paths) == 1
 
     def narrow(self, segment: Segment) -> Segment:
         """What of the segment is to be read."""
@@ -146,7 +146,7 @@ def _outset(opened: OpenRun, way: ByWatermark, kept: Outset | None, clock: Clock
     since_s: dict[str, float] = {}
     marks: dict[str, Mark] = {}
     for unit in units:
-        name = _name(unit, sole_source=len(opened.plan.sources) == 1)
+        name = _name(unit, sole_source=len(opened.paths) == 1)
         mark = _mark(opened, unit, way, clock)
         before = kept.marks.get(name) if kept else None
         if mark is not None:

@@ -7,13 +7,14 @@ byte; certificates and proxies are this host's own, and so are credentials, whic
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from migrator.run.worker import WORKER
 from migrator.source.snapshot import Snapshot
 from migrator.source.storage import read_state
 from migrator.target.endpoint import endpoint_at
+from migrator.target.session import TargetSettings
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -46,13 +48,14 @@ def this_site() -> Site:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A worker's function and what it is given. `content` is the digest of the file that is read."""
+    """A worker's function and what it is given."""
 
     terms: Terms
     site: Site  #: the coordinator's
+    target: TargetSettings
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-    content: str | None = None
+    contents: Mapping[str, str] = field(default_factory=dict)  #: digests of the files that are read, by their paths
 
 
 def run_task(packed: bytes) -> Any:
@@ -64,9 +67,7 @@ def run_task(packed: bytes) -> Any:
     if words := differences(this_site(), task.site):
         raise _differs(words)
     try:
-        return LEASES.of(task.terms).run(
-            lambda: partial(task.function, *(_here(a, task.content) for a in task.arguments))
-        )
+        return LEASES.of(task.terms).run(lambda: partial(task.function, *_here(task.arguments, task)))
     except RecursionError as error:
         endless = error.with_traceback(None)
     raise endless  # with its traceback Dask could not carry it, and the coordinator would wait for ever
@@ -94,14 +95,26 @@ def _differs(words: str) -> StoppedError:
     )
 
 
-def _here(given: Any, content: str | None) -> Any:
+def _here(given: Any, task: Task) -> Any:
     """What a function is given, as it is to be understood on this host."""
-    if isinstance(given, Segment) and given.unit.snapshot is not None and content is not None:
-        return replace(given, unit=replace(given.unit, snapshot=_FILES.local(given.unit.snapshot, content)))
+    if isinstance(given, Segment) and given.unit.snapshot is not None:
+        local = _FILES.local(given.unit.snapshot, task.contents[given.unit.snapshot.read_path], task.target)
+        return replace(given, unit=replace(given.unit, snapshot=local))
     if isinstance(given, WriteOptions) and given.endpoint is not None:
         found = given.endpoint
         return replace(given, endpoint=_endpoint_at(found.url, found.region, given.target))
+    if type(given) in (list, tuple):
+        return type(given)(_here(each, task) for each in given)
     return given
+
+
+def iter_snapshots(given: Any) -> Iterator[Snapshot]:
+    """Those of the segments that a function is given."""
+    if isinstance(given, Segment) and given.unit.snapshot is not None:
+        yield given.unit.snapshot
+    elif type(given) in (list, tuple):
+        for each in given:
+            yield from iter_snapshots(each)
 
 
 _endpoint_at = lru_cache(maxsize=8)(endpoint_at)
@@ -128,19 +141,19 @@ class _Files:
         self._lock = threading.Lock()
         self._known: dict[tuple[Snapshot, str], Snapshot] = {}
 
-    def local(self, snapshot: Snapshot, content: str) -> Snapshot:
+    def local(self, snapshot: Snapshot, content: str, target: TargetSettings) -> Snapshot:
         """The snapshot as this host sees it: from here on, its state here must not change. Raises SourceError."""
         with self._lock:
             if found := self._known.get((snapshot, content)):
                 return found
-            local, is_known = self._looked_at(snapshot, content)
+            local, is_known = self._looked_at(snapshot, content, target)
             if is_known:
                 self._known[snapshot, content] = local
             return local
 
-    def _looked_at(self, snapshot: Snapshot, content: str) -> tuple[Snapshot, bool]:
+    def _looked_at(self, snapshot: Snapshot, content: str, target: TargetSettings) -> tuple[Snapshot, bool]:
         """With whether it was looked at to its end; who is stopped meanwhile reads no row of it."""
-        path = _path_here(snapshot)
+        path = _path_here(snapshot, target)
         try:
             state = read_state(path).fingerprint()
             found = content_of(path, WORKER.is_stopped)
@@ -148,7 +161,8 @@ class _Files:
             raise SourceError(
                 f"{path}: the worker on {socket.gethostname()} cannot read it: {error.strerror}\n"
                 "  Workers read the source in the coordinator's state folder, or where it lies if it is read-only.\n"
-                "  Share that folder with them, under the same path and for the same user, and run again to go on.",
+                "  Share that folder with them, under the same path and for the same user, or put the source into S3;"
+                " and run again to go on.",
                 code="source_not_on_worker",
                 retryable=True,
             ) from error
@@ -163,8 +177,12 @@ class _Files:
         return replace(snapshot, read_path=path, **{state_of: state}), found == content
 
 
-def _path_here(snapshot: Snapshot) -> str:
-    """Where this host has the file: where the coordinator has it, in a folder that they share."""
+def _path_here(snapshot: Snapshot, target: TargetSettings) -> str:
+    """Where this host has the file: where the coordinator has it, in a folder that they share, or out of S3."""
+    if snapshot.etag and not os.path.exists(snapshot.read_path):
+        from migrator.run.fetching import fetch_here  # for who needs it
+
+        return fetch_here(snapshot, target)
     return snapshot.read_path
 
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from migrator.errors import MigratorError, StoppedError
 from migrator.run.accounts import Accounts
+from migrator.run.bundles import Task, bundled, following, write_bundle
 from migrator.run.checkpoint import Done
-from migrator.run.collisions import Loser, Losers
+from migrator.run.collisions import Losers
 from migrator.run.incremental import Increment
 from migrator.run.recorder import Recorder
 from migrator.run.resume import rest_of
@@ -19,11 +20,8 @@ from migrator.run.segment import Segment, SegmentResult
 from migrator.run.sinks import WriteOptions
 from migrator.run.watermark import Watermarks
 from migrator.run.workers import Workers
-from migrator.run.writing import write_segment
 
 T = TypeVar("T")
-
-_Task = tuple[Segment, dict[int, Loser], WriteOptions, int | None]
 
 
 @dataclass
@@ -43,18 +41,19 @@ class WritingPass:
 
     def write(self, recorder: Recorder) -> Iterator[Sequence[SegmentResult]]:
         """Results as they come, when they are recorded."""
-        tasks = map(self._task, self._iter_left())
-        for results in self.workers.map_together(write_segment, tasks, self._follow):
+        tasks = bundled(map(self._task, self._iter_left()))
+        for done in self.workers.map_together(write_bundle, tasks, following(self._follow)):
+            results = list(itertools.chain.from_iterable(done))
             self._settle(recorder, results)
             yield results
 
-    def _task(self, segment: Segment) -> _Task:
+    def _task(self, segment: Segment) -> Task:
         lost = self.losers.of_segment(segment.unit.number, segment.number) if self.losers else {}
         if self.watermarks and not lost:  # rows that lose are known by their places among all
             segment = self.watermarks.narrow(segment)
         return segment, lost, self.options, self.accounts.reject_room()
 
-    def _follow(self, result: SegmentResult) -> _Task | None:
+    def _follow(self, result: SegmentResult) -> Task | None:
         if result.rest is None or self.workers.stop.flag.is_set():
             return None
         return self._task(self.segments[result.number].after(result.done, result.rest))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
 from typing import Any
 
 from sqlalchemy.engine import Connection
+
+from migrator.source.quick import ERRORS as QUICK_ERRORS
 
 FETCH_ROWS = 500
 #: Rows of 300 KB must not come in hundreds. The size of the last one stands for those that follow.
@@ -19,37 +21,63 @@ _ROW_BYTES = 200  #: of a child row, beside its texts
 #: A row as it is read: what tells it and its ancestors apart, what else is read of it, then a sequence of child rows
 #: for each child read. `source.rows.Layout` says what stands where.
 RawRow = tuple[Any, ...]
+#: Gives the next so many rows of a query.
+_Take = Callable[[int], list[RawRow]]
+_Select = Callable[[str, tuple[Any, ...]], _Take]
+
+#: Where a connection's `info` has the QuickFile of its file, if it may be read by one
+QUICK_FILE = "quick_file"
 
 
-def fetch(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> Iterator[list[RawRow]]:
-    """A query's rows, some hundred at a time.
+def fetch(
+    connection: Connection, sql: str, parameters: tuple[Any, ...], *, plain: bool = False
+) -> Iterator[list[RawRow]]:
+    """A query's rows, some hundred at a time; `plain` as `quick.is_plain` says.
 
-    sqlite3 decodes text faster by itself than by calling `decode_text`, but raises at the first text that is not
-    UTF-8 and loses the rows it had fetched with it. Such a query is asked again, and its rest read with care.
+    The quickest reader begins. Where one meets what it cannot take, the query is asked again of the next, which goes on
+    after the rows that were given.
     """
     raw: Any = connection.connection.driver_connection
+    readers: list[_Select] = [partial(_decoded_by_sqlite3, raw), partial(_decoded_with_care, raw)]
+    if plain and QUICK_FILE in connection.info:
+        readers.insert(0, connection.info[QUICK_FILE].select)
+    given, count = 0, FIRST_ROWS
+    for select in readers:
+        try:
+            take = select(sql, parameters)
+            for start in range(0, given, count):
+                take(min(count, given - start))
+            while rows := take(count):
+                given += len(rows)
+                yield rows
+                count = count_like(rows[-1])
+            return
+        except (*QUICK_ERRORS, sqlite3.OperationalError) as error:
+            # SQLite's own errors have a code, text that cannot be decoded has none.
+            if hasattr(error, "sqlite_errorcode") or select is readers[-1]:
+                raise
+
+
+def _decoded_by_sqlite3(raw: Any, sql: str, parameters: tuple[Any, ...]) -> _Take:
+    """It decodes text faster by itself than by calling `decode_text`, but raises at the first that is not UTF-8.
+
+    The rows that it had fetched with it are lost.
+    """
     cursor = raw.cursor()
-    fetched, count = 0, FIRST_ROWS
-    try:
+    with _own_decoding(raw):
+        cursor.execute(sql, parameters)
+
+    def take(count: int) -> list[RawRow]:
         with _own_decoding(raw):
-            cursor.execute(sql, parameters)
-        while True:
-            with _own_decoding(raw):
-                rows = cursor.fetchmany(count)
-            if not rows:
-                return
-            fetched += len(rows)
-            yield rows
-            count = count_like(rows[-1])
-    except sqlite3.OperationalError as error:
-        if hasattr(error, "sqlite_errorcode"):  # SQLite's own errors have one
-            raise
-    cursor.execute(sql, parameters)
-    for _ in islice(cursor, fetched):
-        pass
-    while rows := cursor.fetchmany(count):
-        yield rows
-        count = count_like(rows[-1])
+            rows: list[RawRow] = cursor.fetchmany(count)
+            return rows
+
+    return take
+
+
+def _decoded_with_care(raw: Any, sql: str, parameters: tuple[Any, ...]) -> _Take:
+    take: _Take = raw.cursor().execute(sql, parameters).fetchmany
+    return take
 
 
 def count_like(row: RawRow) -> int:

@@ -31,10 +31,15 @@ BUSY_COPY = Failure(
 
 def copy_locked(real: str, known: str, copy: str) -> str:
     """Under a read lock: writers wait as long as a copy takes, not as long as a run does."""
-    with _naming_no_room(known, copy):
-        # A journal that is there belongs to a writer that has changed nothing yet.
-        copy_main(real, copy)
+    # A journal that is there belongs to a writer that has changed nothing yet.
+    copy_alone(real, known, copy)
     return read_state(real).fingerprint()
+
+
+def copy_alone(real: str, known: str, copy: str) -> None:
+    """What nobody writes meanwhile, without its neighbours."""
+    with _naming_no_room(known, copy):
+        copy_main(real, copy)
 
 
 def copy_settled(real: str, known: str, copy: str, wait_s: float) -> str:

@@ -11,14 +11,16 @@ never a table in memory (`source.rowsql` writes the SQL, in `source.children` th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
 from migrator.source.children import ChildRows, with_children
 from migrator.source.fetch import RawRow, fetch
+from migrator.source.quick import is_plain
 from migrator.source.read import ChildRead, Range, Read
 from migrator.source.relation import Relation, quote
 from migrator.source.rowsql import (
@@ -42,6 +44,9 @@ __all__ = [
     "layout_of",
     "rest_after",
 ]
+
+#: Asks a query
+_Ask = Callable[[str, tuple[SqliteValue, ...]], Iterator[list[RawRow]]]
 
 
 class Row(NamedTuple):
@@ -148,24 +153,24 @@ def iter_batches(connection: Connection, read: Read, part: Range) -> Iterator[li
     which would mean that the two orders differ.
     """
     level = top_level(read, part, full=True)
-    batches = fetch(connection, *select_rows([level], level.identity + level.outputs))
-    below = [top_level(read, part, full=False)]
-    return _with_children(connection, batches, below, read.children)
+    ask = partial(fetch, connection, plain=is_plain(read))
+    batches = ask(*select_rows([level], level.identity + level.outputs))
+    return _with_children(ask, batches, [top_level(read, part, full=False)], read.children)
 
 
 def _with_children(
-    connection: Connection, batches: Iterator[list[RawRow]], levels: list[Level], children: tuple[ChildRead, ...]
+    ask: _Ask, batches: Iterator[list[RawRow]], levels: list[Level], children: tuple[ChildRead, ...]
 ) -> Iterator[list[RawRow]]:
     """Rows, of which `levels` tells how they and their ancestors are found again, and below them their child rows."""
     if not children:
         return batches
     width = sum(len(level.identity) for level in levels)
-    return with_children(batches, width, [_child_rows(connection, levels, width, child) for child in children])
+    return with_children(batches, width, [_child_rows(ask, levels, width, child) for child in children])
 
 
-def _child_rows(connection: Connection, above: list[Level], width: int, child: ChildRead) -> ChildRows:
+def _child_rows(ask: _Ask, above: list[Level], width: int, child: ChildRead) -> ChildRows:
     level = child_level(child, above[-1], f"l{len(above) - 1}")
     levels = [*above, level]
-    batches = fetch(connection, *select_rows(levels, level.identity + level.outputs))
-    rows = _with_children(connection, batches, levels, child.children)
+    batches = ask(*select_rows(levels, level.identity + level.outputs))
+    rows = _with_children(ask, batches, levels, child.children)
     return ChildRows(rows, width, child.relation.name or "the query")

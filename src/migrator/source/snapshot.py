@@ -13,8 +13,9 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,13 +34,16 @@ from migrator.source.failure import (
     source_path,
     to_source_error,
 )
-from migrator.source.private_copy import NO_ROOM, copy_locked, copy_settled, recover
+from migrator.source.fetch import QUICK_FILE
+from migrator.source.private_copy import NO_ROOM, copy_alone, copy_locked, copy_settled, recover
+from migrator.source.quick import QuickFile
 from migrator.source.readlock import read_lock
 from migrator.source.storage import neighbours, read_header, read_state, sync_file
 from migrator.source.text import decode_text
 
 __all__ = [
     "Snapshot",
+    "adopt",
     "check_unchanged",
     "connect",
     "is_still_there",
@@ -65,10 +69,11 @@ COPY_GONE = Failure("source_changed", "the run's private copy of the file is gon
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    path: str  #: the file as the user knows it, absolute
+    path: str  #: the file as the user knows it, absolute; or its s3:// URL
     read_path: str  #: what is opened: the file itself or a private copy
     fingerprint: str  #: of the file, its -wal and -journal when the snapshot was taken
     read_fingerprint: str = ""  #: of a private copy
+    etag: str = ""  #: of an object in S3, whose fingerprint it is
 
     @property
     def is_copy(self) -> bool:
@@ -85,11 +90,11 @@ def take_snapshot(
     changes anything beside the file.
     """
     known = os.path.abspath(path)
-    real = _existing_file(known)
+    real = _existing_file(known, known)
     try:
         if not _uses_wal(real):
             with read_lock(real, known, wait_s) as is_held:
-                if is_held and outlives_writers and os.stat(real).st_mode & _ANY_WRITER:
+                if is_held and outlives_writers and _is_writable(real):
                     return _take_copy(real, known, scratch, copy_locked)
                 if is_held:
                     return Snapshot(known, real, read_state(real).fingerprint())
@@ -98,10 +103,34 @@ def take_snapshot(
         raise to_source_error(error, known) from error
 
 
-def _existing_file(known: str) -> str:
-    """The real path, as SQLite looks for -wal beside what a symbolic link points to."""
+def adopt(fetched: Path, known: str, etag: str, scratch: Path) -> Snapshot:
+    """A file that was fetched for us as the private copy, without another one: by a second name, in `scratch`.
+
+    So it stays whatever becomes of the first name. Raises SourceError.
+    """
+    real = _existing_file(str(fetched), known)
     try:
-        info = os.stat(known)
+        return replace(_take_copy(real, known, scratch, partial(_link, etag=etag)), etag=etag)
+    except (sqlite3.Error, OSError) as error:
+        raise to_source_error(error, known) from error
+
+
+def _link(real: str, known: str, copy: str, etag: str) -> str:
+    """A file that says WAL is made a plain one, and so has to be another file."""
+    if read_header(real).is_wal:
+        copy_alone(real, known, copy)
+        return etag
+    try:
+        os.link(real, copy)
+    except OSError:  # not every file system can
+        copy_alone(real, known, copy)
+    return etag
+
+
+def _existing_file(path: str, known: str) -> str:
+    """The real path, as SQLite looks for -wal beside what a symbolic link points to. `known` is for messages."""
+    try:
+        info = os.stat(path)
         if stat.S_ISDIR(info.st_mode):
             raise source_failure(FOLDER, known)
         if not stat.S_ISREG(info.st_mode):
@@ -109,18 +138,23 @@ def _existing_file(known: str) -> str:
         if info.st_size == 0:
             raise source_failure(EMPTY, known)
         # A hot journal may hold the first page.
-        if not read_header(known).is_sqlite and not os.path.exists(os.path.realpath(known) + "-journal"):
+        if not read_header(path).is_sqlite and not os.path.exists(os.path.realpath(path) + "-journal"):
             raise source_failure(NOT_SQLITE, known)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise source_failure(MISSING, known) from error
     except OSError as error:
         raise to_source_error(error, known) from error
-    return os.path.realpath(known)
+    return os.path.realpath(path)
 
 
 def _uses_wal(real: str) -> bool:
     """SQLite plays a -wal back whatever the header says."""
     return read_header(real).is_wal or os.path.exists(real + "-wal")
+
+
+def _is_writable(real: str) -> bool:
+    """By anyone but root."""
+    return bool(os.stat(real).st_mode & _ANY_WRITER)
 
 
 # ---- the private copy
@@ -154,7 +188,12 @@ def connect(snapshot: Snapshot, *, wait_s: float = 30) -> Iterator[Connection]:
     What SQLite has against a statement, then or while its rows are read, is a SourceError.
     """
     try:
-        with _connection(snapshot.read_path, snapshot.path, "mode=ro", wait_s) as connection:
+        with (
+            _connection(snapshot.read_path, snapshot.path, "mode=ro", wait_s) as connection,
+            closing(QuickFile(snapshot.read_path)) as quick,
+        ):
+            if snapshot.is_copy or not _is_writable(snapshot.read_path):
+                connection.info[QUICK_FILE] = quick
             yield connection
     except (DBAPIError, sqlite3.Error) as error:
         raise to_source_error(error, snapshot.path) from error
@@ -176,6 +215,12 @@ def connect_for_check(connection: Connection, *, wait_s: float = 30) -> Iterator
         yield own, sees_checks
 
 
+#: Opens the file that this thread is about to read.
+_opening: ContextVar[Callable[[], sqlite3.Connection]] = ContextVar("opening")
+# One for all files: of thousands, each would pay for an engine of its own.
+_engine = create_engine("sqlite://", creator=lambda: _opening.get()(), poolclass=NullPool)
+
+
 @contextmanager
 def _connection(read_path: str, known: str, mode: str, wait_s: float) -> Iterator[Connection]:
     def opened() -> sqlite3.Connection:
@@ -185,17 +230,14 @@ def _connection(read_path: str, known: str, mode: str, wait_s: float) -> Iterato
         raw.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         return raw
 
-    engine = create_engine("sqlite://", creator=opened, poolclass=NullPool)
+    _opening.set(opened)
     try:
-        try:
-            connection = engine.connect()
-        except (DBAPIError, sqlite3.Error) as error:
-            raise to_source_error(error, known) from error
-        with connection:
-            connection.info["source_path"] = known
-            yield connection
-    finally:
-        engine.dispose()
+        connection = _engine.connect()
+    except (DBAPIError, sqlite3.Error) as error:
+        raise to_source_error(error, known) from error
+    with connection:
+        connection.info["source_path"] = known
+        yield connection
 
 
 def check_unchanged(snapshot: Snapshot) -> None:
@@ -212,10 +254,13 @@ def check_unchanged(snapshot: Snapshot) -> None:
 def is_still_there(snapshot: Snapshot) -> bool:
     """Whether a run that was cut off can go on with it: what it reads is whole, and its source as it was.
 
-    The writers of a WAL file are not asked to stop; only there may a copy be older than its source.
+    The writers of a WAL file are not asked to stop; only there may a copy be older than its source. What became of an
+    object in S3, S3 tells.
     """
     try:
         check_unchanged(snapshot)
+        if snapshot.etag:
+            return True
         if not snapshot.is_copy:
             return os.path.realpath(snapshot.path) == snapshot.read_path
         real = os.path.realpath(snapshot.path)

@@ -20,6 +20,8 @@ from migrator.target.tablerequests import setting_requests
 from migrator.target.tablewords import expected_settings
 
 ANY = "*"
+#: The purpose that is about sources, not tables.
+FETCH = "Fetch"
 # "Contributor Insights", Using IAM — DG: made when insights are switched on for the first time in an account.
 _INSIGHTS = "contributorinsights.dynamodb.amazonaws.com"
 _INSIGHTS_ROLE = f"aws-service-role/{_INSIGHTS}/AWSServiceRoleForDynamoDBCloudWatchContributorInsights"
@@ -80,10 +82,11 @@ class Grant:
     conditions: tuple[Condition, ...] = ()
 
 
-def policy(needs: Iterable[tuple[str, Subject]]) -> dict[str, Any]:
+def policy(needs: Iterable[tuple[str, Subject]], fetched: Iterable[Grant] = ()) -> dict[str, Any]:
     """The document for purposes and their tables. What an earlier purpose grants, a later one does not repeat.
 
-    A purpose is a statement, or several where its actions are on different resources.
+    A purpose is a statement, or several where its actions are on different resources. `fetched` is what fetching the
+    sources takes.
     """
     granted: set[Grant] = set()
     purposes: dict[str, list[Grant]] = {}
@@ -91,7 +94,22 @@ def policy(needs: Iterable[tuple[str, Subject]]) -> dict[str, Any]:
         new = [grant for grant in dict.fromkeys(PURPOSES[purpose](subject)) if grant not in granted]
         purposes.setdefault(purpose, []).extend(new)
         granted.update(new)
+    if fetching := list(dict.fromkeys(fetched)):
+        purposes[FETCH] = fetching
     return _document(statement for purpose, grants in purposes.items() for statement in _statements(purpose, grants))
+
+
+def fetch_grants(place: Place, bucket: str, prefix: str) -> Iterator[Grant]:
+    """To list the keys that begin so, and to read the objects.
+
+    >>> place = Place("aws", "eu-central-1", ANY)
+    >>> [grant.resource for grant in fetch_grants(place, "bucket", "tenants/")]
+    ['arn:aws:s3:::bucket', 'arn:aws:s3:::bucket/tenants/*']
+    """
+    arn = f"arn:{place.partition}:s3:::{bucket}"
+    conditions: tuple[Condition, ...] = (("StringLike", "s3:prefix", f"{prefix}*"),) if prefix else ()
+    yield Grant("s3:ListBucket", arn, conditions)
+    yield Grant("s3:GetObject", f"{arn}/{prefix}*")
 
 
 def assume_policy(settings: TargetSettings) -> dict[str, Any]:

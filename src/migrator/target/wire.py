@@ -35,7 +35,7 @@ class Batch:
         return cls(columns, sum(map(len, columns.wires)), sum(columns.sizes), sum(columns.units))
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.items.wires)
 
 
 NOTHING = Batch.of(())
@@ -75,13 +75,13 @@ def _opening(table_name: str) -> bytes:
 
 def read_batch(document: Mapping[str, Any], batch: Batch, table: TableDefinition) -> BatchResult:
     """What became of the items of a batch."""
-    left = {
-        identity(from_wire(request["PutRequest"]["Item"]), table)
-        for requests in (document.get("UnprocessedItems") or {}).values()
-        for request in requests
-    }
     written, unprocessed = batch, NOTHING
-    if left:
+    if returned := document.get("UnprocessedItems"):
+        left = {
+            identity(from_wire(request["PutRequest"]["Item"]), table)
+            for requests in returned.values()
+            for request in requests
+        }
         written = Batch.of([item for item in batch.items if identity_of(item, table) not in left])
         unprocessed = Batch.of([item for item in batch.items if identity_of(item, table) in left])
     return BatchResult(written, consumed_units(document.get("ConsumedCapacity") or (), written), unprocessed)

@@ -121,7 +121,7 @@ class Writer:
         self._deal()
         while self._dealt or self._loads:
             self._turn(_A_WHILE_S)
-        return self._tally.result
+        return self._tally.close()
 
     def _deal(self) -> None:
         """Turn the window into batches, once those of the last one are on their way."""

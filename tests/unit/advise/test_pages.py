@@ -23,6 +23,8 @@ from migrator.advise.page_run import to_html as run_to_html
 from migrator.errors import UsageError
 from migrator.run.rejects import RejectFile, RejectLine
 from migrator.run.report import EntityResult, RunError, RunReport
+from migrator.run.report_files import FileResult
+from migrator.run.setaside import SetAside
 from migrator.target.timeline import Step, Timeline
 
 EVIL = "</script></style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{7*7}}"
@@ -154,6 +156,15 @@ def test_without_values_a_run_tells_reasons_but_not_rows(tmp_path: Path) -> None
 def test_rejects_are_counted_by_reason(tmp_path: Path) -> None:
     text = " ".join(Elements(run_to_html(replace(REPORT, rejects=str(dead_letters(tmp_path, "x"))))).text.split())
     assert "pattern User · email 2" in text
+
+
+def test_of_many_files_the_first_are_listed_and_those_set_aside_named() -> None:
+    read = [FileResult(f"/tenants/{n}.sqlite", "f00d") for n in range(30)]
+    left_out = FileResult("/tenants/x.sqlite", error=SetAside("/tenants/x.sqlite", "document", "no <table>\n  hint"))
+    page = run_to_html(replace(REPORT, sources=[*read, left_out]))
+    assert (page.count("<dt>Source</dt>"), page.count("<dt>Set aside</dt>")) == (21, 1)
+    assert "… 10 more" in page
+    assert "/tenants/x.sqlite: no &lt;table&gt;<" in page
 
 
 def test_throughput_is_drawn_where_there_are_samples() -> None:

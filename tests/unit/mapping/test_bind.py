@@ -340,3 +340,23 @@ def test_many_columns_are_not_all_listed(tmp_path, load):
     with connect(take_snapshot(path)) as connection, pytest.raises(DocumentError, match=r"… 470 more") as caught:
         bind(mapping, reflect_schema(connection, str(path)), connection)
     assert len(str(caught.value)) < 500
+
+
+# ---- what templates know of a file
+
+
+def test_the_named_groups_of_the_plan_are_known(load, shop):
+    mapping = load(key='{PK: "{@tenant}#{id}"}', attributes='{tenant: "@tenant"}')
+    assert bind(mapping, *shop, groups=("tenant",)).entities[0].items[0].key == mapping.entities[0].items[0].key
+
+
+def test_a_name_that_nothing_gives_is_found_wherever_it_stands(load, shop):
+    mapping = load(key='{PK: "{@tenat}#{id}"}', attributes='{tenant: "@none"}')
+    with pytest.raises(DocumentError) as caught:
+        bind(mapping, *shop, groups=("tenant",))
+    names = "names: @rowid, @file, @stem, @tenant"
+    gives = "; a named group of the plan's source_pattern gives another"
+    assert list(map(str, caught.value.problems)) == [
+        f'mappings/orders.yaml: entities.Order.key.PK: @tenat is unknown\n  {names}.  Did you mean "@tenant"?{gives}',
+        f"mappings/orders.yaml: entities.Order.attributes.tenant: @none is unknown\n  {names}{gives}",
+    ]

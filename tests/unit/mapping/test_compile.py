@@ -29,7 +29,7 @@ from migrator.source.snapshot import connect, take_snapshot
 from strategies import Case, cases
 from usual_cases import usual_cases
 
-CONTEXT = RenderContext(1_800_000_000, "shop é.sqlite", "shop é")
+CONTEXT = RenderContext(1_800_000_000, "shop é.sqlite", "shop é", (("tenant", 'acme "1"'), ("empty", "")))
 
 
 def plain(case: Case, *, validate: bool = True) -> list[Any]:

@@ -440,6 +440,13 @@ ENTITY = "known: source, where, key, attributes, items, columns, nulls, rules"
             ["items[0].SK: this key is of type S, and the value of type N"],
         ),
         ({"fixed": '[{PK: a, SK: ""}]'}, ["items[0].SK: a key cannot be empty"]),
+        (
+            {"fixed": '[{PK: a, SK: "AT#{@tenant}"}]'},
+            [
+                "items[0].SK: names {@tenant, and a fixed item is written once, for no file\n"
+                "  make it an entity's item; or, for this very text, write {value: …}"
+            ],
+        ),
         # access patterns
         (
             {"access_patterns": "{q: {entity: Ordr, index: G, key: {PK: a}}}"},

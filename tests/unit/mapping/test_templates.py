@@ -8,11 +8,13 @@ from migrator.mapping.model import ColumnValue, FilterCall
 from migrator.mapping.templates import (
     TemplateError,
     disjoint,
+    fill,
     key_pattern,
     parse_column,
     parse_template,
     proves_unique,
     render_text,
+    set_apart,
 )
 from migrator.source.schema import Column
 
@@ -40,9 +42,7 @@ def test_a_template_renders(text, row, expected):
     assert render_text(parse_template(text), lambda column: row[column.column]) == expected
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "}", "{}", "{a", "{a|}", "{a b}", "{a|lower(}", "{a|pad(x)}", "{@nothing}", "{a}}"]
-)
+@pytest.mark.parametrize("text", ["{", "}", "{}", "{a", "{a|}", "{a b}", "{a|lower(}", "{a|pad(x)}", "{@}", "{a}}"])
 def test_what_is_no_template_is_refused(text):
     with pytest.raises(TemplateError):
         parse_template(text)
@@ -100,6 +100,52 @@ COLUMNS = {
 def test_unique_keys_are_proved_only_where_the_schema_guarantees_them(templates, key_type, unique, expected):
     keys = [(parse_template(text), key_type) for text in templates]
     assert proves_unique(keys, [frozenset(unique)], COLUMNS) is expected
+
+
+@pytest.mark.parametrize(
+    ("templates", "expected"),
+    [
+        (["TENANT#{@stem}", "ORDER#{id}"], True),  # what a file says is the same for all its rows
+        (["TENANT#{@stem}#ORDER#{id}"], True),
+        (["TENANT#{@stem}", "ORDER#{name}"], False),
+    ],
+)
+def test_what_a_file_says_takes_no_uniqueness_away(templates, expected):
+    keys = [(parse_template(text), "S") for text in templates]
+    assert proves_unique(keys, [frozenset({"id"})], COLUMNS) is expected
+
+
+@pytest.mark.parametrize(
+    ("template", "stems", "expected"),
+    [
+        ("TENANT#{@stem}", ["a", "ab"], True),
+        ("TENANT#{@stem}#{id}", ["a", "ab"], True),
+        ("TENANT#{@stem}{id}", ["a", "ab"], False),
+        ("TENANT#{@stem}#{id}", ["a", "a#b"], False),
+        ("{id}#{@stem}", ["a", "b"], True),
+        ("{id}{@stem}", ["b", "ab"], False),
+        ("{@stem|lower}#{id}", ["A", "a"], False),
+        ("{@stem|prefix('T#')}", ["a", "b"], True),
+        ("{@stem|number}#{id}", ["a", "b"], False),  # which rejects every row
+        ("{id}", ["a", "b"], False),
+        ("{a}#{@stem}#{b}", ["a", "b"], False),
+    ],
+)
+def test_files_are_set_apart_only_where_no_text_can_come_from_two(template, stems, expected):
+    parsed = parse_template(template)
+    assert set_apart(fill(parsed, {"stem": stem}) for stem in stems) is expected
+
+
+def test_many_files_are_set_apart_as_two_are():
+    parsed = parse_template("{@stem}#{id}")
+    stems = [f"tenant-{n}" for n in range(2000)]
+    assert set_apart(fill(parsed, {"stem": stem}) for stem in stems)
+    assert not set_apart(fill(parsed, {"stem": stem}) for stem in [*stems, "tenant-7"])
+
+
+def test_a_file_name_that_is_not_utf8_is_left_to_the_rows():
+    parsed = parse_template("{@stem}")
+    assert fill(parsed, {"stem": "a\udcff"}) == parsed
 
 
 def test_a_key_pattern_matches_what_the_template_gives_over_lines():

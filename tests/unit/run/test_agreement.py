@@ -10,7 +10,7 @@ import pytest
 from migrator.run.agreement import AnswerStore, Tally, keep_repeats
 from migrator.run.collisions import find_losers
 from migrator.run.digests import DigestStore
-from migrator.run.records import ItemRecord
+from migrator.run.records import ItemRecord, Records
 from migrator.source.text import InvalidText, SqliteValue
 
 NOW_S = 1_000
@@ -37,8 +37,8 @@ def tally(answers: AnswerStore, question: int = 0) -> Tally:
 
 
 def test_each_kind_of_answer_is_counted(store: DigestStore) -> None:
-    store.add([record(0, "both"), record(1, "gone"), record(2, "past", expires=999), record(3, "surplus")])
-    store.add([record(0, "theirs", entity=OTHER)])
+    store.add(Records([record(0, "both"), record(1, "gone"), record(2, "past", expires=999), record(3, "surplus")]))
+    store.add(Records([record(0, "theirs", entity=OTHER)]))
     answers = AnswerStore(store)
     answers.expect_rows(0, OWN, (0, 0), [0], [(0,), (1,), (2,)])
     answers.answer(0, [("both", True), ("surplus", True), ("theirs", True), ("shaped", True), ("foreign", False)])
@@ -58,7 +58,7 @@ def test_a_row_is_found_by_its_exact_source_key(store: DigestStore) -> None:
         (InvalidText(b"\xff"), 2),
         (b"\xff", 2),
     ]
-    store.add(record(n, str(n), source_key=key) for n, key in enumerate(keys))
+    store.add(Records(record(n, str(n), source_key=key) for n, key in enumerate(keys)))
     answers = AnswerStore(store)
     for number, key in enumerate(keys):
         answers.expect_rows(number, OWN, (0, 0), [0], [key])
@@ -67,7 +67,7 @@ def test_a_row_is_found_by_its_exact_source_key(store: DigestStore) -> None:
 
 
 def test_only_the_segments_of_the_file_and_the_items_that_may_answer_are_expected(store: DigestStore) -> None:
-    store.add([record(0, "a"), record(0, "b", item=1), record(0, "c", segment=1)])
+    store.add(Records([record(0, "a"), record(0, "b", item=1), record(0, "c", segment=1)]))
     answers = AnswerStore(store)
     answers.expect_rows(0, OWN, (0, 0), [1], [(0,)])
     answers.answer(0, [("b", True)])
@@ -75,7 +75,7 @@ def test_only_the_segments_of_the_file_and_the_items_that_may_answer_are_expecte
 
 
 def test_a_row_named_twice_is_expected_once(store: DigestStore) -> None:
-    store.add([record(0, "a")])
+    store.add(Records([record(0, "a")]))
     answers = AnswerStore(store)
     answers.expect_rows(0, OWN, (0, 0), [0], [(0,), (0,)])
     assert tally(answers).expected == 1
@@ -89,14 +89,14 @@ def test_no_rows_expect_nothing(store: DigestStore) -> None:
 
 
 def test_an_item_is_expected_only_as_the_table_is_to_hold_it(store: DigestStore) -> None:
-    store.add([record(0, "a", content=b"kept")])
+    store.add(Records([record(0, "a", content=b"kept")]))
     answers = AnswerStore(store)
     answers.expect_items([(0, 0, "a", b"kept"), (1, 0, "a", b"lost its key"), (2, 0, "b", b"rejected")])
     assert [tally(answers, question).expected for question in range(3)] == [1, 0, 0]
 
 
 def test_a_later_row_with_an_equal_item_expects_the_item_too(store: DigestStore) -> None:
-    store.add([record(0, "a"), record(1, "a"), record(2, "a", content=b"other")])
+    store.add(Records([record(0, "a"), record(1, "a"), record(2, "a", content=b"other")]))
     losers = find_losers(store)
     keep_repeats(store)
     losers.remove_from_store()

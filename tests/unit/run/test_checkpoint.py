@@ -123,7 +123,7 @@ def test_a_newer_version_is_refused_and_left_as_it_is(path: Path) -> None:
     with open_checkpoint(path):
         pass
     with closing(sqlite3.connect(path)) as state:
-        state.execute("PRAGMA user_version = 2")
+        state.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
     with pytest.raises(StoppedError, match="newer version") as caught, open_checkpoint(path):
         pass
@@ -146,7 +146,7 @@ def test_columns_that_say_something_else_are_refused(path: Path) -> None:
     with open_checkpoint(path) as checkpoint:
         checkpoint.begin(RUN)
         with closing(sqlite3.connect(path)) as state, state:
-            state.execute("UPDATE runs SET snapshots = '[{}]'")
+            state.execute("UPDATE runs SET entities = '[{}]'")
         with pytest.raises(StoppedError) as caught:
             checkpoint.unfinished()
     assert caught.value.code == "checkpoint_unreadable"

@@ -14,7 +14,7 @@ from migrator.errors import StoppedError
 from migrator.mapping.model import KeyAttribute, TableDefinition
 from migrator.run.collisions import Loser, find_losers
 from migrator.run.digests import DigestStore
-from migrator.run.records import ItemRecord, Labels
+from migrator.run.records import ItemRecord, Labels, Records
 from migrator.source.text import InvalidText, SqliteValue
 
 TABLE = TableDefinition("t", KeyAttribute("PK"), KeyAttribute("SK"))
@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> Iterator[DigestStore]:
 
 
 def losers_of(store: DigestStore, records: list[ItemRecord]) -> dict[tuple[int, int, int], Loser]:
-    store.add(records)
+    store.add(Records(records))
     losers = find_losers(store, LABELS)
     places = {(r.entity, r.segment) for r in records}
     return {(*place, row): loser for place in places for row, loser in losers.of_segment(*place).items()}
@@ -112,7 +112,7 @@ def test_source_keys_are_ordered_as_sqlite_orders_them(store: DigestStore) -> No
 
 
 def test_a_null_at_the_end_of_a_key_is_named(store: DigestStore) -> None:
-    store.add([record(1, (1, None), 0, "a", "x"), record(2, (1, 2, 3), 0, "a", "y")])
+    store.add(Records([record(1, (1, None), 0, "a", "x"), record(2, (1, 2, 3), 0, "a", "y")]))
     (loser,) = find_losers(store).of_segment(2, 0).values()
     assert loser.reject is not None
     assert loser.reject[1].endswith("by entity 1 (1, NULL)")
@@ -120,12 +120,14 @@ def test_a_null_at_the_end_of_a_key_is_named(store: DigestStore) -> None:
 
 def test_removing_losers_leaves_each_key_once(store: DigestStore) -> None:
     store.add(
-        [
-            record(1, (1,), 0, "a", "same"),
-            record(1, (2,), 1, "a", "other"),
-            record(1, (2,), 1, "b", "goes with its row", item=1),
-            record(1, (3,), 2, "a", "same"),
-        ]
+        Records(
+            [
+                record(1, (1,), 0, "a", "same"),
+                record(1, (2,), 1, "a", "other"),
+                record(1, (2,), 1, "b", "goes with its row", item=1),
+                record(1, (3,), 2, "a", "same"),
+            ]
+        )
     )
     losers = find_losers(store)
     assert losers.counts() == (1, 1)
@@ -143,7 +145,7 @@ def test_the_scratch_file_is_removed_when_closed(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_stops_the_run_and_names_the_file(store: DigestStore) -> None:
     store.connection.execute("PRAGMA max_page_count = 8")
     with pytest.raises(StoppedError, match=r"proof\.sqlite") as caught:
-        store.add(record(1, (row,), row, "a" * 500 + str(row), "x") for row in range(1000))
+        store.add(Records(record(1, (row,), row, "a" * 500 + str(row), "x") for row in range(1000)))
     assert caught.value.retryable
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from migrator.run.comparison import Comparison, compare, compare_sample, iter_sampled_keys, take_sample
 from migrator.run.digests import ActualStore, DigestStore
-from migrator.run.records import ItemRecord
+from migrator.run.records import ItemRecord, Records
 
 NOW_S = 1_000.0
 #: Keys that fit no entity
@@ -30,7 +30,7 @@ def compared(
     found: list[tuple[str, bytes]],
     selected: tuple[int, ...] = (1,),
 ) -> Comparison:
-    store.add(expected)
+    store.add(Records(expected))
     actual = ActualStore(store)
     actual.add(0, found)
     return compare(store, actual, selected, NOW_S, lambda table, key: None if key in FOREIGN else selected[0])
@@ -73,15 +73,15 @@ def test_an_item_of_an_entity_that_is_not_selected_is_neither_missing_nor_extra(
 
 
 def test_one_key_in_two_tables_is_compared_a_table_at_a_time(store: DigestStore) -> None:
-    store.add([record(0, "a")])
+    store.add(Records([record(0, "a")]))
     actual = ActualStore(store)
     actual.add(1, [("a", b"x")])
     assert compare(store, actual, (1,), NOW_S, lambda table, key: 1).counts() == {1: {"missing": 1, "extra": 1}}
 
 
 def test_a_sample_is_compared_without_the_rest(store: DigestStore) -> None:
-    store.add(record(row, f"k{row}") for row in range(100))
-    store.add([record(100, "only", entity=2)])
+    store.add(Records(record(row, f"k{row}") for row in range(100)))
+    store.add(Records([record(100, "only", entity=2)]))
     assert take_sample(store, (1, 2), 10) == {1: 10, 2: 1}
     keys = [key for _, key in iter_sampled_keys(store)]
     assert len(set(keys)) == 11

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from migrator.cli.iam import COMMANDS as OFFERED
 from migrator.errors import TargetError, UsageError
 from migrator.run.permissions import COMMANDS, plan_policy
 from migrator.run.plan import Plan, load_plan
-from migrator.target.permissions import PURPOSES, assume_policy
+from migrator.target.permissions import FETCH, PURPOSES, assume_policy
 
 ROOT = Path(__file__).parents[3]
 ACCOUNT = "123456789012"
@@ -49,6 +50,22 @@ def iter_grants(document: dict[str, Any], service: str) -> Iterator[tuple[str, s
 
 def resources(document: dict[str, Any]) -> set[str]:
     return {resource for statement in document["Statement"] for resource in statement["Resource"]}
+
+
+def of_sources(plan: Plan, *sources: str, command: str = "run") -> list[tuple[str, str, Any]]:
+    return list(iter_grants(plan_policy(replace(plan, sources=sources), [command], ACCOUNT), "s3"))
+
+
+def test_sources_in_s3_are_listed_and_read_and_no_others(plan: Any) -> None:
+    prefix = {"StringLike": {"s3:prefix": "tenants/*"}}
+    assert of_sources(plan(), "/shop.sqlite", "s3://bucket/tenants/*.sqlite", "s3://bucket/tenants/*.db") == [
+        ("s3:ListBucket", "arn:aws:s3:::bucket", prefix),
+        ("s3:GetObject", "arn:aws:s3:::bucket/tenants/*", None),
+    ]
+
+
+def test_making_a_table_takes_no_source(plan: Any) -> None:
+    assert of_sources(plan(), "s3://bucket/shop.sqlite", command="table create") == []
 
 
 def test_the_commands_that_are_offered_are_those_that_rights_are_known_of() -> None:
@@ -122,7 +139,7 @@ def test_each_statement_has_a_name_of_its_own(plan: Any) -> None:
 
 def test_the_page_explains_every_statement() -> None:
     explained = re.findall(r"^\| `([A-Z]\w+)` \|", (ROOT / "docs" / "iam.md").read_text(), re.MULTILINE)
-    assert sorted(explained) == sorted(PURPOSES)
+    assert sorted(explained) == sorted((*PURPOSES, FETCH))
 
 
 # ---- keys, and rights beside DynamoDB

@@ -14,8 +14,10 @@ import yaml
 
 from migrator.errors import DocumentError
 from migrator.run import plan as plan_module
+from migrator.run import settings as settings_module
 from migrator.run.increments import ByHash, ByWatermark, DeleteLimit
-from migrator.run.plan import Settings, load_plan
+from migrator.run.plan import load_plan
+from migrator.run.settings import Settings
 from migrator.run.unattended import CloudWatch, Command, Metrics
 from migrator.target.session import TargetSettings
 from migrator.yamlfile import load_yaml
@@ -174,6 +176,40 @@ def test_a_file_whose_name_looks_like_a_glob_is_taken(load, folder):
     assert load(source='"../a[1].sqlite"').sources == (str(folder / "a[1].sqlite"),)
 
 
+def test_what_is_in_s3_stands_as_it_is_written(load, folder):
+    urls = ("s3://bucket/tenants/*.sqlite", "s3://bucket/a//b.sqlite")
+    assert load(source=json.dumps([*urls, "../shop.sqlite"])).sources == (*urls, str(folder / "shop.sqlite"))
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3://bucket", "s3://bucket/", "s3:///shop.sqlite", "s3://bucket/tenants/"])
+def test_a_url_of_no_file_is_refused(problems, url):
+    assert problems(source=url) == [
+        f'plans/shop.yaml: source: "{url}" names no file\n  name a file, as s3://bucket/shop.sqlite,'
+        " or several, as s3://bucket/tenants/*.sqlite"
+    ]
+
+
+def test_the_groups_of_a_source_pattern_are_known_by_their_names(load):
+    plan = load(source_pattern="'/(?P<region>[a-z]+)/(?P<tenant>[^/]+)\\.sqlite$'")
+    assert plan.source_groups == ("region", "tenant")
+    assert load().source_groups == ()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("'('", "is no regular expression: missing ), unterminated subpattern at position 0"),
+        ("'tenants/.*'", "names no group\n  write (?P<tenant>…) around what templates are to know as {@tenant}"),
+        (
+            "'(?P<stem>.*)'",
+            'the name "stem" is taken: templates know @stem already\n  give the group another name',
+        ),
+    ],
+)
+def test_a_source_pattern_that_is_of_no_use_is_refused(problems, pattern, says):
+    assert problems(source_pattern=pattern) == [f"plans/shop.yaml: source_pattern: {says}"]
+
+
 def test_entities_keep_their_order(load):
     plan = load(mappings="[../mappings/shop.yaml, ../mappings/more.yaml]", entities="[Order, User, items]")
     assert plan.entities == ("Order", "User", "items")
@@ -214,7 +250,11 @@ def test_entities_keep_their_order(load):
         ),
         (
             {"settings": "{incremental: hashes}"},
-            ['settings.incremental: must be off or hash, and is "hashes"\n  known: off, hash.  Did you mean "hash"?'],
+            [
+                'settings.incremental: must be off or hash, and is "hashes"\n'
+                '  known: off, hash.  Did you mean "hash"?\n'
+                "  or a map: {watermark: {column: updated_at, overlap: 5m}}"
+            ],
         ),
         (
             {"settings": "{incremental: {watermark: {overlap: 5m}}}"},
@@ -346,7 +386,7 @@ def test_the_schema_is_valid_and_knows_the_keys_that_the_reader_knows():
     blocks = SCHEMA["properties"]
     assert list(blocks) == list(plan_module.PLAN_KEYS)
     assert list(blocks["target"]["properties"]) == list(plan_module.TARGET_KEYS)
-    assert list(blocks["settings"]["properties"]) == list(plan_module.SETTINGS)
+    assert list(blocks["settings"]["properties"]) == list(settings_module.SETTINGS)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "plans").glob("*.yaml")), ids=lambda path: path.name)

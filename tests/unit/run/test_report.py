@@ -9,6 +9,7 @@ import pytest
 
 from migrator.errors import InterruptedRun, LockHeldError, MigratorError, StoppedError, TargetError
 from migrator.run.report import EntityResult, Requests, RunError, RunReport, check_accounts, first_exit_code
+from migrator.run.report_files import FileResult
 from migrator.run.verify_report import EntityComparison, VerifyReport
 
 USER = EntityResult(
@@ -22,7 +23,7 @@ REPORT = RunReport(
     duration_s=1.9,
     entities=(USER,),
     requests=Requests(9, 1, 0, 0, (3.9, 4.1)),
-    sources=(("/data/madmall.sqlite", "f00d"),),
+    sources=(FileResult("/data/madmall.sqlite", "f00d", entities={"User": {"read": 5, "items": 4}}),),
     region="us-east-1",
     tables=("main",),
     rejects="/state/rejects.jsonl",
@@ -43,7 +44,18 @@ def test_the_json_is_exactly_the_documented_one() -> None:
         "started_at": "2026-11-21T10:00:00Z",
         "finished_at": "2026-11-21T10:00:02Z",
         "duration_s": 1.9,
-        "source": [{"path": "/data/madmall.sqlite", "snapshot": "f00d"}],
+        "source": [
+            {
+                "path": "/data/madmall.sqlite",
+                "snapshot": "f00d",
+                "read": 5,
+                "items": 4,
+                "written": 0,
+                "rejected": 0,
+                "failed": 0,
+                "error": None,
+            }
+        ],
         "target": {"region": "us-east-1", "endpoint_url": None, "tables": ["main"]},
         "entities": [
             {

@@ -1,9 +1,10 @@
-"""Rows and child rows, against nested loops in plain Python."""
+"""Rows and child rows, against nested loops in plain Python; by sqlite3 alone, and with APSW for what is plain."""
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from migrator.source.children import ChildRows, with_children
-from migrator.source.fetch import FETCH_BYTES, FETCH_ROWS
+from migrator.source.fetch import FETCH_BYTES, FETCH_ROWS, QUICK_FILE
+from migrator.source.quick import QuickFile, is_plain
 from migrator.source.ranges import iter_ranges
 from migrator.source.read import WHOLE, ChildRead, Range, Read
 from migrator.source.relation import Relation
@@ -21,13 +23,40 @@ from migrator.source.schema import Column
 from migrator.source.text import InvalidText, decode_text
 
 
+class Copied(QuickFile):
+    """What a connection holds in memory, in a file from the first question on."""
+
+    def __init__(self, path, raw):
+        super().__init__(str(path))
+        self.asked = 0
+        self._make = lambda: path.write_bytes(raw.serialize())
+
+    def select(self, sql, parameters):
+        if not self.asked:
+            self._make()
+        self.asked += 1
+        return super().select(sql, parameters)
+
+
+@pytest.fixture(scope="module", params=["sqlite3", "apsw"], autouse=True)
+def quick_folder(request, tmp_path_factory):
+    """Where a quick file may be; None where there is none."""
+    global quick_folder_now
+    quick_folder_now = tmp_path_factory.mktemp("quick") if request.param == "apsw" else None
+    yield
+    quick_folder_now = None
+
+
 @contextmanager
 def database(script: str):
     raw = sqlite3.connect(":memory:")
     raw.text_factory = decode_text
     raw.executescript(script)
     engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
-    with engine.connect() as connection:
+    with ExitStack() as held, engine.connect() as connection:
+        connection.info.pop(QUICK_FILE, None)
+        if quick_folder_now:
+            connection.info[QUICK_FILE] = held.enter_context(closing(Copied(quick_folder_now / "copy.sqlite", raw)))
         yield connection
     engine.dispose()
 
@@ -253,3 +282,41 @@ def test_a_key_that_is_also_a_column_is_read_once():
         asked = layout_of(Read(USERS, ("name", "id"), conditions=("id > 3",))).length
     assert (row.rowid, row.key, row.values, row.conditions) == (7, (7,), ("a", 7), (1,))
     assert asked == len(["id", "name", "id > 3"])
+
+
+# ---- which reader
+
+
+ORDERED = ChildRead(PETS, (("owner", "id"),), ("name",), order_by="age")
+
+
+@pytest.mark.parametrize(
+    ("read", "plain"),
+    [
+        (Read(USERS, ("name",)), True),
+        (Read(USERS, ("id", "name"), children=(ORDERED,)), True),
+        (Read(USERS, ("name",), where="name LIKE 'a%'"), False),
+        (Read(USERS, ("name",), conditions=("name > 1",)), False),
+        (Read(USERS, ("id", "name"), children=(replace(ORDERED, order_by="age || name"),)), False),
+        (Read(USERS, ("id", "name"), children=(replace(ORDERED, where="age > 1"),)), False),
+        (Read(replace(USERS, kind="view", rowid=None), ("name",)), False),  # rows of a view have no keys of their own
+        (Read(replace(USERS, columns=(Column("id"), Column("name", generated="virtual"))), ("name",)), False),
+    ],
+)
+def test_only_columns_of_tables_in_the_order_of_their_keys_are_read_by_another_sqlite(read, plain):
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name); INSERT INTO users VALUES (1, 'a');"
+        "CREATE TABLE pets (owner, name, age);"
+    ) as connection:
+        assert len(list(iter_rows(connection, read, WHOLE))) == 1
+        asked = connection.info[QUICK_FILE].asked if QUICK_FILE in connection.info else None
+    assert is_plain(read) == plain
+    assert asked in (None, (1 + len(read.children)) * plain)
+
+
+def test_what_the_quick_reader_cannot_open_is_read_by_sqlite3(tmp_path):
+    with database(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name); INSERT INTO users VALUES (1, 'a');"
+    ) as connection:
+        connection.info[QUICK_FILE] = QuickFile(str(tmp_path / "not there"))
+        assert [row.values for row in iter_rows(connection, Read(USERS, ("name",)), WHOLE)] == [("a",)]
