@@ -377,7 +377,7 @@ def test_of_a_single_file_it_is_wrong_usage(shop: Shop) -> None:
 
 def test_an_unfinished_run_does_not_go_on_with_another_pattern(files: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("migrator.run.engine.write_bundle", _stopping)
+        patch.setattr("migrator.run.writing_pass.write_bundle", _stopping)
         stopped = run_plan(plan(files, more="source_pattern: '(?P<tenant>[^/]+)\\.sqlite$'"))
     assert stopped.error is not None
     report = run_plan(plan(files, more="source_pattern: '(?P<tenant>.)\\.sqlite$'"))
@@ -394,7 +394,7 @@ def test_a_run_that_is_refused_before_it_begins_again_still_reports(
     files: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("migrator.run.engine.write_bundle", _stopping)
+        patch.setattr("migrator.run.writing_pass.write_bundle", _stopping)
         run_plan(plan(files))
     files.client.delete_table(TableName=files.table)
     report = run_plan(plan(files))
@@ -406,7 +406,7 @@ def test_a_run_that_is_refused_before_it_begins_again_still_reports(
 def test_a_file_that_was_left_out_may_go_before_the_run_goes_on(files: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     (files.folder / "empty.sqlite").touch()
     with monkeypatch.context() as patch:
-        patch.setattr("migrator.run.engine.write_bundle", _stopping)
+        patch.setattr("migrator.run.writing_pass.write_bundle", _stopping)
         run_plan(plan(files))
     (files.folder / "empty.sqlite").unlink()
     report = run_plan(plan(files))
