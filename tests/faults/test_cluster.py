@@ -79,7 +79,7 @@ def goes_on(migration: Migration, *options: str) -> None:
 
 
 @pytest.mark.parametrize("on_existing", ["replace", "error"])
-def test_a_worker_that_is_killed_loses_nothing(large: Migration, cluster: DaskCluster, on_existing: str) -> None:
+def test_52_a_worker_that_is_killed_loses_nothing(large: Migration, cluster: DaskCluster, on_existing: str) -> None:
     """What it wrote of a part that is done again is ours, so that it is no error either."""
     large.write(ROW, batch_size=2, connections=1, on_existing=on_existing)
 
@@ -94,7 +94,7 @@ def test_a_worker_that_is_killed_loses_nothing(large: Migration, cluster: DaskCl
     assert Counter(line["code"] for line in outcome.rejects) == {"invalid_utf8": REJECTED}
 
 
-def test_a_stop_drains_within_a_moment_and_the_run_goes_on(large: Migration, cluster: DaskCluster) -> None:
+def test_53_a_stop_drains_within_a_moment_and_the_run_goes_on(large: Migration, cluster: DaskCluster) -> None:
     with running(large.migrator, "run", str(large.plan), "--cluster", cluster.address) as run:
         await_writes(large, 100)
         run.send_signal(signal.SIGTERM)
@@ -107,7 +107,7 @@ def test_a_stop_drains_within_a_moment_and_the_run_goes_on(large: Migration, clu
     goes_on(large, "--cluster", cluster.address)
 
 
-def test_ctrl_c_at_a_terminal_reaches_the_workers_of_a_cluster_of_its_own_and_they_drain(large: Migration) -> None:
+def test_53_ctrl_c_at_a_terminal_reaches_the_workers_of_a_cluster_of_its_own_and_they_drain(large: Migration) -> None:
     with running(large.migrator, "run", str(large.plan), "--cluster", "local:2") as run:
         await_writes(large, 100)
         os.killpg(run.pid, signal.SIGINT)
@@ -118,7 +118,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_workers_of_a_cluster_of_its_own_and_th
     goes_on(large)
 
 
-def test_workers_stop_when_their_coordinator_is_killed(large: Migration, tmp_path: Path) -> None:
+def test_54_workers_stop_when_their_coordinator_is_killed(large: Migration, tmp_path: Path) -> None:
     # One part is all rows, so that nothing but the end of its lease keeps a worker from writing for a minute.
     large.write(ROW, batch_size=1, connections=1)
     large.door.faults.append(delay(0.1))
@@ -134,7 +134,7 @@ def test_workers_stop_when_their_coordinator_is_killed(large: Migration, tmp_pat
         goes_on(replace(large, migrator=in_one_segment), "--cluster", cluster.address)
 
 
-def test_a_scheduler_that_is_killed_stops_the_run_which_can_go_on(large: Migration, cluster: DaskCluster) -> None:
+def test_55_a_scheduler_that_is_killed_stops_the_run_which_can_go_on(large: Migration, cluster: DaskCluster) -> None:
     def kill() -> None:
         await_writes(large, 100)
         assert cluster.scheduler
@@ -148,7 +148,7 @@ def test_a_scheduler_that_is_killed_stops_the_run_which_can_go_on(large: Migrati
     goes_on(large)
 
 
-def test_a_segment_that_kills_its_workers_stops_the_run(large: Migration, tmp_path: Path) -> None:
+def test_56_a_segment_that_kills_its_workers_stops_the_run(large: Migration, tmp_path: Path) -> None:
     deadly = "import os\nfrom migrator.run import writing\nwriting.write_segment = lambda *given: os._exit(1)\n"
     at_once = {**large.migrator.environment, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
     with dask_cluster(tmp_path / "cluster", at_once, 1, deadly) as cluster:
@@ -158,7 +158,7 @@ def test_a_segment_that_kills_its_workers_stops_the_run(large: Migration, tmp_pa
     goes_on(large)
 
 
-def test_a_run_whose_last_worker_is_gone_waits_a_while_and_stops(large: Migration, tmp_path: Path) -> None:
+def test_56_a_run_whose_last_worker_is_gone_waits_a_while_and_stops(large: Migration, tmp_path: Path) -> None:
     soon = in_short_segments(large.migrator, SHORT_LEASE + "from migrator.run import cluster; cluster.NOBODY_S = 1\n")
     with dask_cluster(tmp_path / "cluster", large.migrator.environment, 1, PRELOAD) as cluster:
 
@@ -192,7 +192,9 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("preload", "code", "words"), OTHERS.values(), ids=OTHERS)
-def test_one_worker_with(large: Migration, tmp_path: Path, preload: str, code: str, words: str) -> None:
+def test_57_one_worker_that_would_do_other_work(
+    large: Migration, tmp_path: Path, preload: str, code: str, words: str
+) -> None:
     large.door.faults.clear()
     with dask_cluster(tmp_path / "cluster", large.migrator.environment, 1) as cluster:
         cluster.preload = preload
@@ -205,14 +207,14 @@ def test_one_worker_with(large: Migration, tmp_path: Path, preload: str, code: s
     assert outcome.report["error"]["retryable"]
 
 
-def test_a_scheduler_without_workers(large: Migration, tmp_path: Path) -> None:
+def test_57_a_scheduler_without_workers(large: Migration, tmp_path: Path) -> None:
     soon = in_short_segments(large.migrator, "from migrator.run import cluster; cluster.WORKERS_S = 0.5\n")
     with dask_cluster(tmp_path / "cluster", large.migrator.environment, 0) as cluster:
         outcome = replace(large, migrator=soon).run("--cluster", cluster.address)
     large.assert_stopped(outcome, "no_workers")
 
 
-def test_nobody_where_a_scheduler_should_be(large: Migration) -> None:
+def test_57_nobody_where_a_scheduler_should_be(large: Migration) -> None:
     soon = in_short_segments(large.migrator, "from migrator.run import dask_client; dask_client.CONNECT_S = 1\n")
     outcome = replace(large, migrator=soon).run("--cluster", "tcp://127.0.0.1:9")
     large.assert_stopped(outcome, "cluster_unreachable")
