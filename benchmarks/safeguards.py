@@ -33,9 +33,9 @@ for name in ("begin", "record", "pause", "end"):
     setattr(Checkpoint, name, lambda *given: None)
 """
 NO_COPY = """
-from migrator.run import sources
-take = sources.take_snapshot
-sources.take_snapshot = lambda path, scratch, outlives_writers: take(path, scratch)
+from migrator.source import snapshot
+assert callable(snapshot._is_writable)
+snapshot._is_writable = lambda path: False
 """
 #: who -> what is switched off
 PATCHES: Mapping[str, str] = {
