@@ -70,7 +70,7 @@ POINTS = (
     "draft.Draft, 'add', {call}, False",
     "checkpoint.Checkpoint, 'record', {call}, False",
     "deleting, 'delete_batch', {call}, False",
-    "engine, '_write_reports', 1, False",
+    "engine, 'write_reports', 1, False",
     "incremental, 'take_over', 1, True",
     "incremental, 'take_over', 1, False",
     "checkpoint.Checkpoint, 'end', 1, False",

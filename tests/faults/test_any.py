@@ -21,7 +21,8 @@ from conftest import await_table
 from door import Door
 from door_faults import EXPIRED, Script, deny
 from migration import TABLE, Migration
-from migrator.run import engine, opened, plan, writing
+from migrator.run import engine, opened, writing
+from migrator.run import settings as run_settings
 from migrator.run.plan import load_plan
 from oracle_rows import Entity, expected_of
 
@@ -93,8 +94,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short segments and short waits."""
     monkeypatch.setattr(opened, "SEGMENT_ROWS", 7)
     monkeypatch.setattr(writing, "PART_S", 0.05)
-    policy = partial(plan.RetryPolicy, first_delay_s=0.001, longest_delay_s=0.02)
-    monkeypatch.setattr(plan, "RetryPolicy", policy)
+    policy = partial(run_settings.RetryPolicy, first_delay_s=0.001, longest_delay_s=0.02)
+    monkeypatch.setattr(run_settings, "RetryPolicy", policy)
 
 
 @pytest.fixture

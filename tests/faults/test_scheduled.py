@@ -99,7 +99,7 @@ def test_49_a_run_that_was_given_up_leaves_nothing_behind_and_nothing_out(subjec
             db.execute("UPDATE notes SET text = text || '!' WHERE code <> 'new'")
             db.execute("CREATE TABLE gone AS SELECT * FROM orders LIMIT 1")
             db.execute("DELETE FROM orders WHERE id IN (SELECT id FROM gone)")
-        assert subject.run(at="engine, '_write_reports', 1, True") == KILLED
+        assert subject.run(at="engine, 'write_reports', 1, True") == KILLED
         assert subject.found() != before
         with writer.connection as db:
             db.execute("DELETE FROM notes WHERE code = 'new'")
