@@ -7,15 +7,13 @@ here, and what is wrong on the way (throttling, no answer) goes to who made the 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +21,7 @@ from migrator.errors import StoppedError
 from migrator.source.failure import Failure, source_failure
 from migrator.source.paths import COMPANIONS, bucket_and_key, is_glob, key_matcher, literal_prefix
 from migrator.source.private_copy import NO_ROOM
+from migrator.wholefile import whole_file
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 #: A file of which nothing has come for so long is not being fetched.
@@ -138,27 +137,19 @@ def fetch(client: Any, file: RemoteFile, folder: Path, stop: Callable[[], bool] 
 
 
 @contextmanager
-def _new_file(path: Path, url: str) -> Iterator[IO[bytes]]:
-    """Put in place at the end; what is only begun has another name, and goes."""
+def _new_file(path: Path, url: str) -> Iterator[BinaryIO]:
+    """A whole file; what the disk has against it is a SourceError."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as part:
-            try:
-                yield part
-                part.flush()
-                os.fsync(part.fileno())  # its size is all that is asked of it the next time
-                os.replace(part.name, path)
-            except BaseException:  # whatever ends it
-                with suppress(FileNotFoundError):
-                    os.unlink(part.name)
-                raise
+        with whole_file(path) as part:  # on disk at once: its size is all that is asked of it the next time
+            yield part
     except OSError as error:
         if error.strerror is None:  # some of botocore's are OSErrors too, and say nothing of the disk
             raise
         raise source_failure(NO_ROOM, url, f"{error.strerror}, {path.parent}") from error
 
 
-def _copy(body: Any, part: IO[bytes], stop: Callable[[], bool]) -> tuple[int, str]:
+def _copy(body: Any, part: BinaryIO, stop: Callable[[], bool]) -> tuple[int, str]:
     """How many bytes came, and their MD5."""
     size, seen = 0, hashlib.md5(usedforsecurity=False)
     for block in body.iter_chunks(_BLOCK_BYTES):
