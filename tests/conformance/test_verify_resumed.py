@@ -19,8 +19,10 @@ from migration import ROW, TABLE, Migration
 #: Rows that share a key with another one: of some the items are equal, of others not.
 NOTE = {"Note": {"source": "notes", "key": {"PK": "NOTE#{topic}"}, "attributes": {"text": "text"}, "columns": "none"}}
 PATCH = """
-from migrator.run import digests, verify
-from migrator.run.digests import ActualStore, DigestStore
+from migrator.run import actual, sides, verify
+from migrator.run.actual import ActualStore
+from migrator.run.digests import DigestStore
+from migrator.run.sourcesums import SourceSums
 def after(owner, name, call):
     original, calls = getattr(owner, name), []
     def wrapped(*given, **named):
@@ -30,6 +32,14 @@ def after(owner, name, call):
             kill()
         return done
     setattr(owner, name, wrapped)
+def never_again(owner, done, work):
+    found, original, kept = getattr(owner, done), getattr(opened, work), set()
+    def worked(segment, *given):
+        if len(kept) < 2 or segment.number in kept:
+            kill()
+        return original(segment, *given)
+    setattr(owner, done, lambda self: kept.update(found(self)) or set(kept))
+    setattr(opened, work, worked)
 """
 PAGE_ITEMS = 5
 PAGES = 3
@@ -38,11 +48,22 @@ PLACES: dict[str, tuple[str, int | None]] = {
     "what it compares with is known": ("DigestStore.add = kill", 0),
     "two segments rendered": ("after(DigestStore, 'add', 2)", 0),
     "a segment half recorded": ("DigestStore._widen = kill", 0),
-    "all rendered and their duplicates found": ("verify.keep_repeats = kill", 0),
-    "repeated items kept and not yet removed": ("after(verify, 'keep_repeats', 1)", 0),
+    "all rendered and their duplicates found": ("sides.keep_repeats = kill", 0),
+    "repeated items kept and not yet removed": ("after(sides, 'keep_repeats', 1)", 0),
     "nothing read": ("ActualStore.scanned = kill", 0),
-    "a page half recorded": ("digests.to_wire = kill", 0),
+    "a page half recorded": ("actual.to_wire = kill", 0),
     "some pages read": (f"after(ActualStore, 'add_page', {PAGES})", PAGES),
+    "all pages spread out": ("after(ActualStore, 'spread', 1)", None),
+    "all compared": ("after(verify, 'compare', 1)", None),
+}
+#: the same where keys are proved by the schema, so that sides are summed first
+SUMMED: dict[str, tuple[str, int | None]] = {
+    "the point is drawn": ("after(SourceSums, '_point', 1)", 0),
+    "two segments summed": ("after(SourceSums, 'add', 2)", 0),
+    "all summed and nothing read": ("ActualStore.scanned = kill", 0),
+    "some pages read": (f"after(ActualStore, 'add_page', {PAGES})", PAGES),
+    "the sums differ": ("DigestStore.add = kill", None),
+    "two segments rendered": ("after(DigestStore, 'add', 2)", None),
     "all compared": ("after(verify, 'compare', 1)", None),
 }
 
@@ -94,9 +115,20 @@ def kept(migration: Migration) -> list[str]:
 
 @pytest.mark.parametrize(("patch", "recorded"), PLACES.values(), ids=PLACES)
 def test_one_that_is_killed_goes_on_and_finds_the_same(migration: Migration, patch: str, recorded: int | None) -> None:
+    whole, _ = verify(migration)
+    assert {difference["kind"] for difference in whole.report["differences"]} == {"missing", "extra", "different"}
+    assert_goes_on(migration, patch, recorded)
+
+
+@pytest.mark.parametrize(("patch", "recorded"), SUMMED.values(), ids=SUMMED)
+def test_one_that_sums_is_killed_and_goes_on(migration: Migration, patch: str, recorded: int | None) -> None:
+    migration.write(ROW)
+    assert_goes_on(migration, patch, recorded)
+
+
+def assert_goes_on(migration: Migration, patch: str, recorded: int | None) -> None:
     whole, pages = verify(migration)
     assert whole.exit_code == 4
-    assert {difference["kind"] for difference in whole.report["differences"]} == {"missing", "extra", "different"}
     kill(migration, patch)
     resumed, rest = verify(migration)
     assert (resumed.exit_code, resumed.stdout, resumed.report) == (4, whole.stdout, whole.report)
@@ -107,8 +139,13 @@ def test_one_that_is_killed_goes_on_and_finds_the_same(migration: Migration, pat
 
 def test_what_was_rendered_is_not_rendered_again(migration: Migration) -> None:
     kill(migration, "after(DigestStore, 'add', 2)")
-    dies = "prove = opened.prove_segment\nopened.prove_segment = lambda s: (s.number < 2 and kill(), prove(s))[1]"
-    assert verify(migration, dies)[0].exit_code == 4
+    assert verify(migration, "never_again(DigestStore, 'rendered', 'prove_segment')")[0].exit_code == 4
+
+
+def test_what_was_summed_is_not_summed_again(migration: Migration) -> None:
+    migration.write(ROW)
+    kill(migration, "after(SourceSums, 'add', 2)")
+    assert verify(migration, "never_again(SourceSums, 'done', 'sum_segment')")[0].exit_code == 4
 
 
 def test_one_that_is_interrupted_goes_on(migration: Migration) -> None:

@@ -58,7 +58,7 @@ PLACES = {
     ),
     "a page read by verify": (
         ("verify",),
-        "from migrator.run.digests import ActualStore; add = ActualStore.add_page\n"
+        "from migrator.run.actual import ActualStore; add = ActualStore.add_page\n"
         "ActualStore.add_page = lambda *given: (interrupt(), add(*given))[1]\n",
     ),
     "a checkpoint half written": (

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import repeat
@@ -19,7 +20,7 @@ import orjson
 from migrator.mapping.decimals import is_normal, normal_number
 from migrator.mapping.model import Attributes, AttributeValue, TableDefinition
 
-_DIGEST_BYTES = 16
+DIGEST_BYTES = 16
 
 
 # ---- size
@@ -109,7 +110,15 @@ def digest(attributes: Attributes) -> bytes:
 
 def wire_digest(wire: bytes) -> bytes:
     """The digest of an item that stands on the wire as `digest` spells it: attributes by name, numbers normal."""
-    return blake2b(wire, digest_size=_DIGEST_BYTES).digest()
+    return blake2b(wire, digest_size=DIGEST_BYTES).digest()
+
+
+def split_digests(joined: bytes) -> list[bytes]:
+    """
+    >>> split_digests(b"a" * 16 + b"b" * 16) == [b"a" * 16, b"b" * 16]
+    True
+    """
+    return [digest for (digest,) in struct.iter_unpack(f"{DIGEST_BYTES}s", joined)]
 
 
 def canonical_bytes(value: AttributeValue) -> bytes:
@@ -172,8 +181,16 @@ def key_text(attributes: Attributes, table: TableDefinition) -> str:
     return _joined_key(key)
 
 
-def key_texts(identities: Iterable[Any], table: TableDefinition) -> list[str]:
-    """Those of many items, by what their keys compare by (`encoded.identity`)."""
+def key_texts(identities: Sequence[Any], table: TableDefinition) -> list[str]:
+    """Those of many items, by what their keys compare by (`encoded.identity`).
+
+    >>> from migrator.mapping.model import KeyAttribute
+    >>> table = TableDefinition("orders", KeyAttribute("PK"), KeyAttribute("SK", "N"))
+    >>> key_texts([("a", Decimal("1.0"))], table), key_texts([], table)
+    (['[["S","a"],["N","1"]]'], [])
+    """
+    if not identities:
+        return []
     columns = zip(*identities, strict=True) if table.sort_key else (identities,)
     parts = [
         zip(repeat(key.type), map(_FROM_IDENTITY[key.type], column))

@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from migrator.run.digests import ActualStore, DigestStore, disk_errors, transaction
+from migrator.run.actual import ActualStore
+from migrator.run.digests import DigestStore, disk_errors, transaction
 
 Kind = Literal["missing", "extra", "different", "expired"]
 KINDS: tuple[Kind, ...] = ("missing", "extra", "different", "expired")
@@ -87,6 +88,12 @@ def compare(store: DigestStore, actual: ActualStore, selected: Collection[int], 
     return Comparison(store, foreign)
 
 
+def agreed(store: DigestStore) -> Comparison:
+    """What comes of sides that are equal."""
+    _make_tables(store)
+    return Comparison(store, 0)
+
+
 def compare_sample(store: DigestStore, actual: ActualStore, selected: Collection[int], now_s: float) -> Comparison:
     """What `take_sample` took against what was found of it: nothing is said of what else the table holds."""
     _compare_expected(store, actual, selected, now_s, _SAMPLED)
@@ -99,11 +106,16 @@ def _compare_expected(
     store.index_keys()
     actual.index_keys()
     connection = store.connection
+    _make_tables(store)
     with disk_errors(store.path), transaction(connection):
-        for statement in _TABLES:
-            connection.execute(statement)
         connection.executemany("INSERT INTO selected VALUES (?)", ((entity,) for entity in selected))
         connection.execute(_EXPECTED_SIDE.format(expected=expected), {"now": int(now_s)})
+
+
+def _make_tables(store: DigestStore) -> None:
+    with disk_errors(store.path), transaction(store.connection):
+        for statement in _TABLES:
+            store.connection.execute(statement)
 
 
 def take_sample(store: DigestStore, selected: Collection[int], size: int) -> dict[int, int]:

@@ -2,7 +2,6 @@
 
 A scratch SQLite file: it begins empty, keeps no journal, and is removed when it is closed. What a run proves of its
 keys, and what a verification has read, is kept until that ends, so that one that is cut off need not do it again.
-What is expected (rendered from the source) and what is actual (scanned from the table) stand side by side in it.
 """
 
 from __future__ import annotations
@@ -15,13 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import orjson
-
 from migrator.errors import StoppedError
-from migrator.mapping.encoded import from_wire, to_wire
-from migrator.mapping.model import Attributes
 from migrator.run.records import ItemRecord, Records
-from migrator.run.scan import ScanPage
+from migrator.run.sums import Point, Sums, sums_of
 from migrator.source.text import InvalidText, SqliteValue, decode_text
 
 #: Enough for the upper levels of the indexes of some ten million keys.
@@ -38,12 +33,6 @@ _ITEMS = """CREATE TABLE IF NOT EXISTS items (
     tbl INTEGER, key TEXT, digest BLOB, expires INTEGER, width INTEGER)"""
 _RENDERED = "CREATE TABLE IF NOT EXISTS rendered (segment INTEGER PRIMARY KEY)"
 _COLUMNS = ("entity", "segment", "row_no", "item", "tbl", "key", "digest", "expires", "width")
-_ACTUAL = (
-    "CREATE TABLE IF NOT EXISTS actual (tbl INTEGER, key TEXT, digest BLOB)",
-    # `last` is the wire form of the key after which the scan of a segment goes on, NULL at its end.
-    """CREATE TABLE IF NOT EXISTS scanned (tbl INTEGER, segment INTEGER, last TEXT, PRIMARY KEY (tbl, segment))
-       WITHOUT ROWID""",
-)
 
 
 class DigestStore:
@@ -109,6 +98,12 @@ class DigestStore:
         with disk_errors(self.path):
             self.connection.execute("CREATE INDEX IF NOT EXISTS items_key ON items (tbl, key)")
 
+    def sums_of(self, table: int, point: Point) -> Sums:
+        """Of the items of one table."""
+        with disk_errors(self.path):
+            found = self.connection.execute("SELECT digest FROM items WHERE tbl = ?", (table,))
+            return sums_of((digest for (digest,) in found), point)
+
     def iter_items(self) -> Iterator[tuple[int, str, bytes]]:
         """Table number, key text and digest of each item, table by table."""
         with disk_errors(self.path):
@@ -128,44 +123,6 @@ def is_whole(path: Path) -> bool:
     except sqlite3.DatabaseError:
         return False
     return bool(found == "ok")
-
-
-class ActualStore:
-    """The items that were found in the tables, in the expected items' file."""
-
-    def __init__(self, expected: DigestStore) -> None:
-        self._path = expected.path
-        self._connection = expected.connection
-        with disk_errors(self._path):
-            for statement in _ACTUAL:
-                self._connection.execute(statement)
-
-    def add_page(self, table: int, page: ScanPage) -> None:
-        """What was read, and how far, are one: no item is ever here twice, and none is passed over."""
-        with disk_errors(self._path), transaction(self._connection):
-            self._connection.executemany(_found(table), page.found)
-            last = None if page.last is None else to_wire(page.last).decode()
-            self._connection.execute("REPLACE INTO scanned VALUES (?, ?, ?)", (table, page.segment, last))
-
-    def scanned(self, table: int) -> dict[int, Attributes | None]:
-        """How far each segment of a table's scan was read, as `scan.scan_in_parallel` takes it."""
-        query = "SELECT segment, last FROM scanned WHERE tbl = ?"
-        with disk_errors(self._path):
-            found = self._connection.execute(query, (table,)).fetchall()
-        return {segment: None if last is None else from_wire(orjson.loads(last)) for segment, last in found}
-
-    def add(self, table: int, found: Iterable[tuple[str, bytes]]) -> None:
-        """`found`: key text and digest."""
-        with disk_errors(self._path), transaction(self._connection):
-            self._connection.executemany(_found(table), found)
-
-    def index_keys(self) -> None:
-        with disk_errors(self._path):
-            self._connection.execute("CREATE INDEX IF NOT EXISTS actual_key ON actual (tbl, key)")
-
-
-def _found(table: int) -> str:
-    return f"INSERT INTO actual VALUES ({table:d}, ?, ?)"
 
 
 @contextmanager

@@ -46,8 +46,11 @@ def plan_guards(plan: Plan, names: Sequence[str]) -> dict[str, str]:
 
 def verification_guards(plan: Plan, names: Sequence[str], sample: int | None) -> dict[str, str]:
     """The same for a verification, whose items are to be those that the last run left."""
+    patterns = (pattern for mapping in plan.mappings for pattern in mapping.access_patterns)
     return plan_guards(plan, names) | {
         "--sample": _digest(sample),
+        # They decide whether the items are looked at one by one.
+        "which entities have access patterns": _digest(sorted({pattern.entity for pattern in patterns})),
         "what is in the tables: the plan was run, or its tables cleared": _digest(
             last_taken(plan.settings.state_dir, plan.name)
         ),

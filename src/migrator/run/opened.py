@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +24,12 @@ from migrator.run.digests import DigestStore
 from migrator.run.fitting import FittedFile
 from migrator.run.fleet import fit_again, fit_files
 from migrator.run.plan import Plan
-from migrator.run.proving import prove_segment
+from migrator.run.proving import prove_segment, sum_segment
 from migrator.run.records import Labels, Records
 from migrator.run.segment import Segment, SegmentResult, Unit
 from migrator.run.setaside import SetAside
 from migrator.run.sources import Stop, Taking
+from migrator.run.sums import Buckets, Point, SegmentSum
 from migrator.run.uniqueness import may_collide
 from migrator.run.workers import Workers
 from migrator.source.ranges import iter_ranges
@@ -148,10 +149,26 @@ class OpenRun:
         """Records of every item of every row that is not rejected for itself."""
         return (result.records for result in self.iter_rendered(workers))
 
-    def iter_rendered(self, workers: Workers, done: Container[int] = ()) -> Iterator[SegmentResult]:
-        """Segments rendered for their records, less those that are `done`, by their numbers."""
-        tasks = ((s,) for s in self.segments if s.number not in done and not workers.stop.flag.is_set())
+    def iter_rendered(
+        self, workers: Workers, done: Container[int] = (), buckets: Mapping[int, Buckets] | None = None
+    ) -> Iterator[SegmentResult]:
+        """Segments rendered for their records, less those that are `done`, by their numbers.
+
+        With `buckets`, by the tables' numbers, nothing but the items in them.
+        """
+        tasks = (
+            (s, None if buckets is None else buckets[s.unit.table_number])
+            for s in self._iter_left(done, workers)
+            if buckets is None or s.unit.table_number in buckets
+        )
         return workers.map(prove_segment, tasks)
+
+    def iter_sums(self, workers: Workers, point: Point, done: Container[int]) -> Iterator[SegmentSum]:
+        """The same, for the sums of what they give."""
+        return workers.map(sum_segment, ((s, point) for s in self._iter_left(done, workers)))
+
+    def _iter_left(self, done: Container[int], workers: Workers) -> Iterator[Segment]:
+        return (s for s in self.segments if s.number not in done and not workers.stop.flag.is_set())
 
     def iter_repeats(self) -> Iterator[tuple[int, int]]:
         """Entity number and how many rows repeat a value that a `unique` rule of severity warn watches."""

@@ -15,10 +15,7 @@ from migrator.mapping.canonical import digest, key_from_text, key_text
 from migrator.mapping.model import Attributes, TableDefinition
 from migrator.target.reading import Ask, iter_pages, side_by_side
 
-__all__ = ["Ask", "Found", "ScanPage", "get_items", "scan_in_parallel", "scan_table"]
-
-#: key text and digest
-Found = tuple[str, bytes]
+__all__ = ["Ask", "ScanPage", "get_items", "scan_in_parallel", "scan_table"]
 
 #: "BatchGetItem" — API reference: up to 100 items
 BATCH_GET_KEYS = 100
@@ -29,7 +26,8 @@ class ScanPage:
     """What a page (up to 1 MB) of a segment holds."""
 
     segment: int
-    found: list[Found]
+    keys: list[Attributes]
+    digests: list[bytes]  #: of the items with these keys
     last: Attributes | None  #: the key after which the segment goes on; None at its end
 
 
@@ -43,9 +41,11 @@ def scan_table(
 ) -> Iterator[ScanPage]:
     """One segment of a parallel scan, a page at a time; from the start, or from the `last` key that was read."""
     place = {"Segment": segment, "TotalSegments": total_segments} | ({"ExclusiveStartKey": last} if last else {})
+    names = [key.name for key in definition.key_attributes]
     for page in iter_pages(client, definition.name, ask, **place):
-        found = [(key_text(item, definition), digest(item)) for item in page["Items"]]
-        yield ScanPage(segment, found, page.get("LastEvaluatedKey") or None)
+        items = page["Items"]
+        keys = [{name: item[name] for name in names} for item in items]
+        yield ScanPage(segment, keys, list(map(digest, items)), page.get("LastEvaluatedKey") or None)
 
 
 def scan_in_parallel(

@@ -1,6 +1,7 @@
 """Prove the move: render every source row again, and compare with what the table holds, both ways.
 
-Only digests are kept, on disk; the attributes that differ are looked up afterwards, for the first differences
+Both sides are summed first (`run.sums`), which tells whether they are equal. Only where they are not are digests laid
+side by side on disk (`run.comparison`) and the attributes that differ looked up, for the first differences
 (`run.particulars`). Then the mapping's access patterns are asked (`run.inquiry`). What is rendered and read is kept
 until the verification ends, so that one that is cut off goes on (`run.unfinished`).
 """
@@ -11,18 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from migrator.errors import InterruptedRun
-from migrator.mapping.canonical import digest, key_from_text
-from migrator.run.agreement import keep_repeats
+from migrator.mapping.canonical import key_from_text
 from migrator.run.binding import BoundEntity
-from migrator.run.collisions import found_losers
-from migrator.run.comparison import Comparison, compare, compare_sample, iter_sampled_keys, take_sample
+from migrator.run.comparison import Comparison, agreed, compare, compare_sample, take_sample
 from migrator.run.crew import crew_of
-from migrator.run.digests import ActualStore, DigestStore
+from migrator.run.digests import DigestStore
 from migrator.run.history import last_start
 from migrator.run.inquiry import Inquiry, select_patterns
 from migrator.run.leftout import LeftOut
@@ -30,20 +27,17 @@ from migrator.run.opened import OpenRun, open_run
 from migrator.run.particulars import Particulars
 from migrator.run.pattern_report import PatternComparison
 from migrator.run.plan import Plan
-from migrator.run.progress import progress_bar
 from migrator.run.report import write_json
-from migrator.run.scan import get_items, scan_in_parallel
+from migrator.run.sides import Sides, check_stop
 from migrator.run.tables import require_as_defined
 from migrator.run.unfinished import Unfinished, unfinished
 from migrator.run.verify_report import EntityComparison, VerifyReport
 from migrator.run.workers import Workers, working
 from migrator.target.backoff import REAL_TIME, Timing, ask
-from migrator.target.rawpages import create_raw_client
 
-SCAN_SEGMENTS = 4
 #: What stands for itself in the digests' file; the rest is worked out from it, and again where one goes on.
-_RENDERED = ("items", "rendered", "contested", "held", "rejected", "skipped", "repeats")
-_READ = ("actual", "scanned")
+_RENDERED = ("point", "sums", "items", "rendered", "contested", "held", "rejected", "skipped", "repeats")
+_READ = ("pages", "scanned")
 
 
 def verify_plan(
@@ -81,9 +75,7 @@ def _opened(plan: Plan, kept: Unfinished | None, stop: Callable[[], bool]) -> Ab
 
 
 def _is_stopped(workers: Workers) -> bool:
-    """Raises InterruptedRun: there is nothing to drain."""
-    if workers.stop.signal_number:
-        raise InterruptedRun(workers.stop.signal_number)
+    check_stop(workers)
     return False
 
 
@@ -110,6 +102,7 @@ class _Verification:
         self._opened = opened
         self._selected = {e.number: e for e in opened.entities if not names or e.name in names}
         self._tables = {e.table_number: e.table for e in self._selected.values()}
+        self._patterns = select_patterns(opened, self._selected)
         self._workers = workers
         self._kept = kept
         self._left_out = LeftOut(opened)
@@ -121,17 +114,16 @@ class _Verification:
         for table in self._tables.values():
             require_as_defined(self._opened, table)
         with self._store(sample) as store:
-            self._render(store)
-            expected = store.counts()
-            actual = ActualStore(store)
+            sides = Sides(self._opened, self._tables, self._workers, store, self._ask, progress=self._progress)
             if sample is None:
-                self._scan(actual)
-                comparison = compare(store, actual, self._selected, clock(), self._fits)
+                expected, equal = sides.read(one_by_one=bool(self._patterns) or self._opened.needs_proof())
                 compared = expected
+                comparison = agreed(store) if equal else self._compare(sides, clock())
             else:
+                expected = sides.render().counts()
                 compared = take_sample(store, self._selected, sample)
-                self._get_sample(store, actual)
-                comparison = compare_sample(store, actual, self._selected, clock())
+                sides.get_sample()
+                comparison = compare_sample(store, sides.actual, self._selected, clock())
             return VerifyReport(
                 plan=self._opened.plan.name,
                 entities=self._counts(comparison, expected, compared),
@@ -153,31 +145,12 @@ class _Verification:
         return store
 
     def _ask_patterns(self, store: DigestStore, timing: Timing, now_s: int) -> list[PatternComparison]:
-        inquiry = Inquiry(self._opened, self._ask, self._workers, self._check_stop, timing, now_s, self._left_out)
-        return inquiry.compare(select_patterns(self._opened, self._selected), store)
+        check = partial(check_stop, self._workers)
+        inquiry = Inquiry(self._opened, self._ask, self._workers, check, timing, now_s, self._left_out)
+        return inquiry.compare(self._patterns, store)
 
-    def _render(self, store: DigestStore) -> None:
-        """What the table is to hold: every row's items, less those that lost their key to an earlier row."""
-        with progress_bar("rendered", shown=self._progress) as bar:
-            for result in self._opened.iter_rendered(self._workers, store.rendered()):
-                if result.complete:
-                    store.add(result.records, segment=result.number)
-                bar.update(result.read)
-        self._check_stop()
-        if self._opened.needs_proof():
-            # Each step may have been done by an earlier part, and leaves what it did as it is.
-            losers = found_losers(store, self._opened.labels()) or self._opened.losers(store)
-            keep_repeats(store)
-            losers.remove_from_store()
-
-    def _scan(self, actual: ActualStore) -> None:
-        client = create_raw_client(self._opened.plan.target)
-        with progress_bar("scanned", shown=self._progress) as bar:
-            for number, table in self._tables.items():
-                for page in scan_in_parallel(client, table, SCAN_SEGMENTS, self._ask, actual.scanned(number)):
-                    actual.add_page(number, page)
-                    bar.update(len(page.found))
-                    self._check_stop()
+    def _compare(self, sides: Sides, now_s: float) -> Comparison:
+        return compare(sides.store, sides.actual, self._selected, now_s, self._fits)
 
     def _fits(self, table_number: int, text: str) -> int | None:
         key = key_from_text(text, self._tables[table_number])
@@ -188,16 +161,6 @@ class _Verification:
                 self._unjudged += 1
                 return None
         return None
-
-    def _get_sample(self, store: DigestStore, actual: ActualStore) -> None:
-        for number, keys in groupby(iter_sampled_keys(store), lambda sampled: sampled[0]):
-            texts = (text for _, text in keys)
-            for items in get_items(self._opened.client(), self._tables[number], texts, self._ask):
-                self._check_stop()
-                actual.add(number, [(key, digest(item)) for key, item in items])
-
-    def _check_stop(self) -> None:
-        _is_stopped(self._workers)
 
     def _counts(
         self, comparison: Comparison, expected: dict[int, int], compared: dict[int, int]

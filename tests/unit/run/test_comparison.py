@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from migrator.run.actual import ActualStore
 from migrator.run.comparison import Comparison, compare, compare_sample, iter_sampled_keys, take_sample
-from migrator.run.digests import ActualStore, DigestStore
+from migrator.run.digests import DigestStore
 from migrator.run.records import ItemRecord, Records
 
 NOW_S = 1_000.0
