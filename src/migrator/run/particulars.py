@@ -6,6 +6,7 @@ A comparison knows digests alone, so rows are rendered and items read once more;
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby, islice
 
 from migrator.mapping.canonical import digest, key_from_text, key_text
@@ -60,10 +61,10 @@ class Particulars:
     def _rendered_again(self, batch: list[Difference]) -> Iterator[tuple[tuple[int, str], Attributes]]:
         for segment, differences in groupby(batch, lambda one: one.segment):
             assert segment is not None
-            rows = {one.row for one in differences}
+            rows = frozenset(one.row for one in differences if one.row is not None)
             unit = self._opened.segments[segment].unit
-            for outcome in iter_outcomes(self._opened.segments[segment]):
-                if outcome.position in rows and isinstance(outcome.result, Rendered):
+            for outcome in iter_outcomes(replace(self._opened.segments[segment], only=rows)):
+                if isinstance(outcome.result, Rendered):
                     for _, item in outcome.result.items:
                         yield (unit.table_number, key_text(item.attributes, unit.table)), item.attributes
 
