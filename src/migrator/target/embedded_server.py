@@ -24,11 +24,13 @@ from types import FrameType
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from migrator.target import embedded_files as files
 from migrator.target import embedded_store as store
+from migrator.target.embedded_reads import Writes, quick_reads
 
 #: "Signature Version 4": AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request
 DYNAMODB_SCOPE = re.compile(r"Credential=[^/\s]+/\d+/[^/\s]+/dynamodb/aws4_request")
@@ -41,9 +43,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class LocalApplication:
     """The WSGI application in front of moto: lets DynamoDB through, answers the probe, knows what is under way."""
 
-    def __init__(self, moto: Callable[..., Iterable[bytes]], token: str) -> None:
+    def __init__(self, moto: Callable[..., Iterable[bytes]], token: str, writes: Writes) -> None:
         self._moto = moto
         self._token = token
+        self._writes = writes
         self._idle = threading.Condition()
         self._under_way = 0
         self.changed = False
@@ -55,8 +58,11 @@ class LocalApplication:
         if not self._is_dynamodb(environ, target):
             return _answer(start_response, "403 Forbidden", {"message": "this is migrator's embedded DynamoDB only"})
         with self._counted():
-            self.changed = self.changed or READS.match(target.partition(".")[2]) is None
-            return list(self._moto(environ, start_response))
+            if READS.match(target.partition(".")[2]):
+                return list(self._moto(environ, start_response))
+            with self._writes.under_way():
+                self.changed = True
+                return list(self._moto(environ, start_response))
 
     def drain(self) -> None:
         """Wait for the requests under way, so that no half of a batch is saved."""
@@ -107,7 +113,10 @@ def run(
             cleanup.enter_context(files.locked(folder / files.STORE_LOCK, timeout_s=files.START_S))
             store.restore(folder / files.TABLES)
         token = files.new_token()
-        application = LocalApplication(DomainDispatcherApplication(create_backend_app), token)
+        writes = Writes()
+        for name, method in quick_reads(writes).items():
+            setattr(Table, name, method)
+        application = LocalApplication(DomainDispatcherApplication(create_backend_app), token, writes)
         server = _bind(port, application)
         cleanup.callback(server.server_close)
         place = files.Place(f"http://127.0.0.1:{server.server_port}", os.getpid(), token)

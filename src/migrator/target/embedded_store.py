@@ -21,6 +21,7 @@ from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
+from migrator.target.embedded_reads import iter_items
 from migrator.wholefile import whole_file
 
 FORMAT = 1
@@ -55,7 +56,7 @@ def _iter_lines() -> Iterator[dict[str, Any]]:
     yield {"format": FORMAT}
     for table in _tables():
         yield {"table": _describe(table)}
-        for item in _items(table):
+        for item in iter_items(table):
             items += 1
             yield {"item": item.attrs}
     yield {"end": items}
@@ -65,14 +66,6 @@ def _tables() -> Iterator[Table]:
     for account in dynamodb_backends.values():
         for backend in account.values():
             yield from backend.tables.values()
-
-
-def _items(table: Table) -> Iterator[Item]:
-    for value in table.items.values():
-        if table.has_range_key:
-            yield from value.values()
-        else:
-            yield value  # type: ignore[misc]  # moto nests by sort key only where there is one
 
 
 def _describe(table: Table) -> dict[str, Any]:
