@@ -13,6 +13,8 @@ from sqlalchemy.engine import Connection
 from migrator.source.quick import ERRORS as QUICK_ERRORS
 
 FETCH_ROWS = 500
+#: Of wide rows fewer are taken: of a hundred columns, all of them in a core's cache, each costs a tenth less.
+FETCH_VALUES = 12_000
 #: Rows of 300 KB must not come in hundreds. The size of the last one stands for those that follow.
 FETCH_BYTES = 4 * 1024 * 1024
 FIRST_ROWS = 16
@@ -81,8 +83,12 @@ def _decoded_with_care(raw: Any, sql: str, parameters: tuple[Any, ...]) -> _Take
 
 
 def count_like(row: RawRow) -> int:
-    """How many rows of this size are taken at once."""
-    return max(1, min(FETCH_ROWS, FETCH_BYTES // (_size_bytes(row) + 1)))
+    """How many rows of this size are taken at once.
+
+    >>> count_like((1, "a")), count_like((1,) * 99), count_like((1, "a" * 300_000))
+    (500, 120, 13)
+    """
+    return max(1, min(FETCH_ROWS, FETCH_VALUES // (len(row) + 1), FETCH_BYTES // (_size_bytes(row) + 1)))
 
 
 def _size_bytes(row: RawRow) -> int:
