@@ -23,10 +23,11 @@ from migrator.mapping.document import load_mapping
 from migrator.mapping.encoded import encode_item
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import EntityRenderer, RenderContext
+from migrator.source.connection import connect
 from migrator.source.read import WHOLE
+from migrator.source.reflection import reflect_schema
 from migrator.source.rows import RawRow, iter_batches, iter_rows
-from migrator.source.schema import reflect_schema
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.snapshot import take_snapshot
 
 TURNS = 15
 

@@ -19,9 +19,10 @@ from typing import Any
 
 from migrator.advise.analysis import analyze
 from migrator.advise.formats import format_of
+from migrator.source.connection import connect
 from migrator.source.profile import profile_table
-from migrator.source.schema import reflect_schema
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.reflection import reflect_schema
+from migrator.source.snapshot import take_snapshot
 
 TABLE = (
     "CREATE TABLE visits (id INTEGER PRIMARY KEY, name TEXT, email TEXT, city TEXT, created TEXT, seen INTEGER,"

@@ -33,9 +33,10 @@ for name in ("begin", "record", "pause", "end"):
     setattr(Checkpoint, name, lambda *given: None)
 """
 NO_COPY = """
-from migrator.source import snapshot
-assert callable(snapshot._is_writable)
-snapshot._is_writable = lambda path: False
+from migrator.source import connection, snapshot
+for module in (connection, snapshot):
+    assert callable(module.is_writable)
+    module.is_writable = lambda path: False
 """
 #: who -> what is switched off
 PATCHES: Mapping[str, str] = {

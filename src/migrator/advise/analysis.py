@@ -23,11 +23,13 @@ from migrator.advise.outlook import look_ahead
 from migrator.advise.relationships import find_relationships
 from migrator.advise.shown import cut, printable
 from migrator.run.progress import progress_bar
+from migrator.source.connection import connect
 from migrator.source.failure import to_source_error
 from migrator.source.integrity import check_integrity
 from migrator.source.profile import profile_table
-from migrator.source.schema import Schema, Table, reflect_schema
-from migrator.source.snapshot import Snapshot, connect, release, take_snapshot
+from migrator.source.reflection import reflect_schema
+from migrator.source.schema import Schema, Table
+from migrator.source.snapshot import Snapshot, release, take_snapshot
 from migrator.source.storage import read_header
 from migrator.target.prices import Prices
 

@@ -27,12 +27,14 @@ from migrator.mapping.document import read_mapping
 from migrator.mapping.model import Entity, TableDefinition
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import EntityRenderer, RenderContext
+from migrator.source.connection import connect
 from migrator.source.integrity import check_integrity
 from migrator.source.read import WHOLE
+from migrator.source.reflection import reflect_schema
 from migrator.source.relation import balanced, quote
 from migrator.source.rows import iter_rows
-from migrator.source.schema import Schema, reflect_schema
-from migrator.source.snapshot import connect, release, take_snapshot
+from migrator.source.schema import Schema
+from migrator.source.snapshot import release, take_snapshot
 from migrator.yamlfile import parse_yaml
 
 _STYLES = {"single-table": single_table, "table-per-entity": table_per_entity}

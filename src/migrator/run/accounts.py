@@ -11,8 +11,8 @@ from migrator.run.booking import book, book_counts, book_requests
 from migrator.run.checkpoint import Done, SavedEntity, SavedRun
 from migrator.run.fileaccounts import FileAccounts
 from migrator.run.opened import OpenRun
-from migrator.run.report import EntityResult, Requests
 from migrator.run.report_files import FileResult
+from migrator.run.results import EntityResult, Requests
 from migrator.run.segment import SegmentResult
 from migrator.run.settings import Settings
 from migrator.target.timeline import Timeline

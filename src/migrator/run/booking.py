@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 
-from migrator.run.report import EntityResult, Requests
+from migrator.run.results import EntityResult, Requests
 from migrator.run.segment import SegmentResult
 from migrator.target.outcome import LATENCIES_KEPT, WriteResult
 

@@ -21,7 +21,7 @@ import orjson
 
 from migrator.run.booking import add_counts, thinned
 from migrator.run.rejects import sqlite_value_from_json, sqlite_value_json
-from migrator.run.report import Requests
+from migrator.run.results import Requests
 from migrator.run.setaside import SetAside
 from migrator.run.setaside import from_json as set_aside_from_json
 from migrator.run.statefile import open_state, state_errors

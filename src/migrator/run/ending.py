@@ -14,7 +14,8 @@ from migrator.run.fitting import schema_lines
 from migrator.run.history import RunFolder, endpoint_of_environment
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
-from migrator.run.report import RunError, RunReport
+from migrator.run.report import RunReport
+from migrator.run.results import RunError
 from migrator.run.stopping import StopSignal
 
 log = logging.getLogger(__name__)

@@ -19,9 +19,10 @@ from migrator.run.questions import Parameter, Question, to_sqlite
 from migrator.run.segment import Segment, Unit, iter_outcomes
 from migrator.run.worker import WORKER
 from migrator.run.workers import Workers
+from migrator.source.connection import connect
 from migrator.source.failure import is_about_the_file, message_of
 from migrator.source.relation import as_subquery, quote
-from migrator.source.snapshot import check_unchanged, connect
+from migrator.source.snapshot import check_unchanged
 from migrator.source.text import SqliteValue
 
 #: question number, key text, digest of the item

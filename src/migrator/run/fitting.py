@@ -17,10 +17,12 @@ from migrator.mapping.model import AccessPattern, Entity, SourceSpec
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import RenderContext
 from migrator.run.plan import Plan
+from migrator.source.connection import connect
 from migrator.source.read import Read
+from migrator.source.reflection import reflect_schema
 from migrator.source.relation import Relation
-from migrator.source.schema import Schema, reflect_schema
-from migrator.source.snapshot import Snapshot, connect
+from migrator.source.schema import Schema
+from migrator.source.snapshot import Snapshot
 
 _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY rowid"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from migrator.mapping.model import TableDefinition
 from migrator.run.plan import Plan
-from migrator.run.report import EntityResult
+from migrator.run.results import EntityResult
 from migrator.target.forecast import Forecast, TableVolume, forecast, write_rate
 from migrator.target.prices import Prices, load_prices
 

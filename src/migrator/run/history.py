@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from migrator.run.jsonfile import write_json
 from migrator.run.plan import Plan
-from migrator.run.report import write_json
 from migrator.target.session import TargetSettings
 
 _SNAPSHOTS = "snapshots"

@@ -33,9 +33,9 @@ from migrator.run.segment import SegmentResult, Unit
 from migrator.run.takeover import take_over
 from migrator.run.undo import part_file
 from migrator.run.vanished import Scope, find_missing
+from migrator.source.connection import connect
 from migrator.source.read import WHOLE, Range
 from migrator.source.rowsql import walked_by
-from migrator.source.snapshot import connect
 from migrator.target.tablefound import describe
 
 #: Lines of intents, some thousand items each, that are dealt with together.

@@ -16,7 +16,8 @@ from migrator.run.history import new_run, state_file
 from migrator.run.incremental import is_taken_over, take_in_intents
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
-from migrator.run.report import Requests, RunReport
+from migrator.run.report import RunReport
+from migrator.run.results import Requests
 from migrator.run.resume import folder_of, run_to_resume
 from migrator.run.undo import make_folder
 from migrator.source.snapshot import keep

@@ -16,7 +16,7 @@ from aws_embedded_metrics.serializers.log_serializer import LogSerializer
 
 from migrator.run.ended import Ended
 from migrator.run.metrics import ENTITY_FIGURES, RUN_FIGURES
-from migrator.run.report import EntityResult
+from migrator.run.results import EntityResult
 from migrator.run.unattended import CloudWatch
 
 # DimensionValue of PutMetricData, which takes ASCII only.

@@ -32,10 +32,11 @@ from migrator.run.sources import Stop, Taking
 from migrator.run.sums import Buckets, Point, SegmentSum
 from migrator.run.uniqueness import may_collide
 from migrator.run.workers import Workers
+from migrator.source.connection import connect
 from migrator.source.ranges import iter_ranges
 from migrator.source.read import WHOLE, Range
 from migrator.source.relation import quote
-from migrator.source.snapshot import Snapshot, connect
+from migrator.source.snapshot import Snapshot
 from migrator.target.backoff import never
 from migrator.target.session import create_client
 

@@ -16,9 +16,10 @@ from migrator.run.deadletters import Letter
 from migrator.run.opened import OpenRun
 from migrator.run.rejects import source_key_from_json
 from migrator.run.segment import Segment
+from migrator.source.connection import connect
 from migrator.source.read import Range, Read
 from migrator.source.rows import Row, is_numbered, iter_rows, rest_after
-from migrator.source.snapshot import check_unchanged, connect
+from migrator.source.snapshot import check_unchanged
 from migrator.source.text import SqliteValue, storage_class
 
 _Values = tuple[SqliteValue, ...]

@@ -24,9 +24,10 @@ from migrator.run.records import UNIQUE_RULES, ItemRecord, Records, literal_in_f
 from migrator.run.segment import Segment, SegmentResult, Unit, expires_at
 from migrator.run.sums import Buckets, Point, SegmentSum, add_to, is_in
 from migrator.run.worker import WORKER
+from migrator.source.connection import connect
 from migrator.source.read import Read
 from migrator.source.rows import RawRow, iter_batches, layout_of
-from migrator.source.snapshot import check_unchanged, connect
+from migrator.source.snapshot import check_unchanged
 from migrator.source.text import SqliteValue
 
 

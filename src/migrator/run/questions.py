@@ -18,9 +18,10 @@ from migrator.mapping.conditions import Asked, NoQuestion, ask_filter, ask_key, 
 from migrator.mapping.model import AccessPattern, ColumnValue, IndexDefinition, KeyAttribute
 from migrator.run.binding import BoundEntity
 from migrator.run.segment import Unit
+from migrator.source.connection import connect
 from migrator.source.read import WHOLE, Read
 from migrator.source.rows import iter_rows
-from migrator.source.snapshot import check_unchanged, connect
+from migrator.source.snapshot import check_unchanged
 from migrator.source.text import InvalidText, SqliteValue
 
 #: Questions of one pattern.

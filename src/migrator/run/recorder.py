@@ -12,7 +12,7 @@ from migrator.run.accounts import Accounts
 from migrator.run.booking import counts_of
 from migrator.run.checkpoint import Done
 from migrator.run.rejects import FailedFile, RejectFile
-from migrator.run.report import Requests
+from migrator.run.results import Requests
 from migrator.run.segment import SegmentResult
 
 

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
-from migrator.errors import MigratorError, StoppedError, TargetError, UsageError, known_names
-from migrator.mapping.document import FIXED_ITEMS
+from migrator.errors import MigratorError
 from migrator.run.accounts import Accounts
-from migrator.run.checkpoint import Done, SavedRun, open_checkpoint
+from migrator.run.checkpoint import Done
 from migrator.run.deadletters import DeadLetters, Letter, NewLetters
 from migrator.run.ending import report_of, stopped_by
-from migrator.run.fingerprint import target_digest
-from migrator.run.history import RunFolder, new_run, state_file
+from migrator.run.history import RunFolder, new_run
 from migrator.run.incremental import use_of_retry
+from migrator.run.leftovers import folder_left, last_run, names_of, require_sources, require_tables
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.outset import pacing, set_paces, write_options
@@ -34,14 +33,11 @@ from migrator.run.progress import progress_bar
 from migrator.run.proof import proof
 from migrator.run.recorder import Recorder
 from migrator.run.rejects import FailedFile, RejectFile
-from migrator.run.report import Requests, Retried, RunReport, check_accounts
-from migrator.run.resume import changed_tables, folder_of
-from migrator.run.setaside import bounded
-from migrator.run.tables import require_as_defined, tables_of
+from migrator.run.report import RunReport, check_accounts
+from migrator.run.results import Requests, Retried
 from migrator.run.undo import new_layer
 from migrator.run.workers import Workers, working
 from migrator.run.writing import write_segment
-from migrator.target.session import create_client
 
 log = logging.getLogger(__name__)
 
@@ -114,15 +110,15 @@ class _Retry:
         settings = self._plan.settings
         held.enter_context(plan_lock(settings.state_dir, self._plan.name, settings.lock_wait_s))
         self._is_locked = True
-        run = _last_run(self._plan)
+        run = last_run(self._plan)
         if run is None:
             return
-        dead = DeadLetters(_folder_of(self._plan, run))
+        dead = DeadLetters(folder_left(self._plan, run))
         letters = dead.letters()
         self._retried = Retried(run.run_id, sought=len(letters), left=len(letters))
         if not letters:
             return
-        names = _names_of(self._plan, run, letters)
+        names = names_of(self._plan, run, letters)
         integrity = settings.integrity_check == "full"
         # `{now: …}` stays what it was: the table is of one moment, and verified by it.
         stop = self._workers.stop.flag.is_set
@@ -130,8 +126,8 @@ class _Retry:
             self._opened = opened
             self._accounts.open(opened.names())
             self._accounts.open_files(opened)
-            _require_sources(opened, run, letters)
-            _require_tables(opened, run)
+            require_sources(opened, run, letters)
+            require_tables(opened, run)
             with proof(opened, self._workers, kept=False) as losers:
                 pieces = list(iter_pieces(opened, letters, losers, self._workers.stop.flag.is_set))
             if not self._workers.stop.flag.is_set():
@@ -207,81 +203,3 @@ class _Ledger:
 
     def open_letters(self) -> set[Letter]:
         return set().union(*self._open.values())
-
-
-def _last_run(plan: Plan) -> SavedRun | None:
-    """The last run against this target that was not rolled back. Raises StoppedError where one is unfinished."""
-    if not state_file(plan).exists():
-        return None
-    with open_checkpoint(state_file(plan)) as checkpoint:
-        unfinished = checkpoint.unfinished()
-        run = checkpoint.last_standing(target_digest(plan.target, create_client(plan.target)))
-        statuses = checkpoint.statuses()
-    if unfinished is not None:
-        raise StoppedError(
-            f"run {unfinished.run_id} was cut off, so it is not known yet what it leaves\n"
-            "  Let `migrator run` go on with it, or begin afresh with --restart, and retry then.",
-            code="run_unfinished",
-        )
-    return run if run and statuses[run.run_id] == "finished" else None
-
-
-def _require_tables(opened: OpenRun, run: SavedRun) -> None:
-    """Raises TargetError: the leftovers alone would be half a table."""
-    # An import makes its tables at its end: such a run found none, and goes by its target alone.
-    other = [table.name for table in opened.tables.values() if table.name not in run.tables] if run.tables else []
-    if other:
-        raise TargetError(
-            f"run {run.run_id} did not write to table {', '.join(other)}\n  Name its table again, or begin a new run.",
-            code="table_changed",
-        )
-    for table in opened.tables.values():
-        require_as_defined(opened, table)
-    if changed := list(changed_tables(run.tables, opened.client())):
-        raise TargetError(
-            f"what run {run.run_id} wrote is not there any more: {', '.join(changed)}\n  Begin a new run.",
-            code="table_changed",
-        )
-
-
-def _folder_of(plan: Plan, run: SavedRun) -> RunFolder:
-    folder = folder_of(plan, run)
-    if not folder.path.exists():
-        raise UsageError(
-            f"{folder.path} is gone, so it is not known what run {run.run_id} left\n"
-            "  Begin a new run; settings.keep_runs says how many are kept, dry runs included."
-        )
-    return folder
-
-
-def _names_of(plan: Plan, run: SavedRun, letters: Iterable[Letter]) -> tuple[str, ...]:
-    """The entities that the run did. Raises UsageError where the plan has lost one that letters are of, or a table."""
-    for letter in letters:
-        _require_named(run, "entities", plan.entity_names, letter.entity)
-        if letter.entity == FIXED_ITEMS:
-            _require_named(run, "tables", tables_of(plan), letter.place)
-    done = {entity.entity for entity in run.entities}
-    return tuple(name for name in plan.entity_names if name in done)
-
-
-def _require_sources(opened: OpenRun, run: SavedRun, letters: Iterable[Letter]) -> None:
-    """Raises UsageError where the plan has lost a file that letters are of, and StoppedError where it is set aside."""
-    places = {letter.place for letter in letters if letter.entity != FIXED_ITEMS}
-    for place in places:
-        _require_named(run, "sources", opened.paths, place)
-    if left_out := [each.line for each in opened.set_aside if each.path in places]:
-        lines = "".join(f"\n  {line}" for line in bounded(left_out))
-        raise StoppedError(
-            f"run {run.run_id} left rows of files that cannot be read now:{lines}\n"
-            "  Mend them, and retry. Nothing was closed.",
-            code="source_set_aside",
-        )
-
-
-def _require_named(run: SavedRun, what: str, names: Collection[str], wanted: str) -> None:
-    if wanted not in names:
-        raise UsageError(
-            f'run {run.run_id} left lines of "{wanted}", which the plan does not name any more\n'
-            f"  {known_names(what, names, wanted)}\n"
-            "  Name it again and retry, or begin a new run. Nothing was closed."
-        )

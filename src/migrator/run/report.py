@@ -5,21 +5,20 @@ Status and exit code are computed from the numbers, here and nowhere else.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from migrator import __version__
-from migrator.errors import MigratorError, StoppedError
+from migrator.errors import MigratorError
+from migrator.run.jsonfile import timestamp, write_json
 from migrator.run.report_files import FileResult, files_json
 from migrator.run.report_text import number, text_lines
+from migrator.run.results import EntityResult, Requests, Retried, RunError, ViaFiles
 from migrator.target.forecast import Forecast
 from migrator.target.timeline import Timeline
-from migrator.wholefile import whole_file
 
 if TYPE_CHECKING:
     from migrator.run.verify_report import VerifyReport
@@ -38,134 +37,6 @@ def first_exit_code(codes: Iterable[int]) -> int:
     """
     given = set(codes)
     return next((code for code in EXIT_CODES_BY_PRECEDENCE if code in given), 0)
-
-
-@dataclass(frozen=True, slots=True)
-class EntityResult:
-    """`read` and `rejected` count source rows; `items`, `written`, `skipped` and `failed` count items."""
-
-    entity: str
-    table: str
-    source: str | None  #: the exact name of the table or view, the entity's name for a query, None for fixed items
-    read: int = 0
-    rendered_rows: int = 0  #: for the accounts only
-    items: int = 0
-    written: int = 0
-    skipped: int = 0
-    unchanged: int = 0
-    deleted: int = 0  #: items that no row gives any more; none of `items`
-    rejected: int = 0
-    failed: int = 0
-    unsent: int = 0  #: rendered, but the run stopped before; for the accounts only
-    warnings: int = 0
-    bytes: int = 0
-    index_entries: int = 0  #: with index_bytes, for a dry run's forecast only
-    index_bytes: int = 0
-    write_units: float = 0
-    duration_s: float = 0
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "entity": self.entity,
-            "table": self.table,
-            "source": self.source,
-            "read": self.read,
-            "items": self.items,
-            "written": self.written,
-            "skipped": self.skipped,
-            "unchanged": self.unchanged,
-            "deleted": self.deleted,
-            "rejected": self.rejected,
-            "failed": self.failed,
-            "warnings": self.warnings,
-            "bytes": self.bytes,
-            "write_units": number(self.write_units),
-            "duration_s": number(self.duration_s),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Requests:
-    """Requests to the target, and how long they took."""
-
-    sent: int = 0
-    retried: int = 0
-    throttled: int = 0
-    unprocessed_items: int = 0
-    latencies_ms: Sequence[float] = ()  #: a sample of them
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "sent": self.sent,
-            "retried": self.retried,
-            "throttled": self.throttled,
-            "unprocessed_items": self.unprocessed_items,
-            "latency_ms": latency_summary(self.latencies_ms),
-        }
-
-
-def latency_summary(latencies_ms: Sequence[float]) -> dict[str, float | None]:
-    """Mean and nearest-rank percentiles; null where nothing was sent.
-
-    >>> latency_summary([1, 2, 3, 10])
-    {'mean': 4, 'p50': 2, 'p99': 10}
-    """
-    if not latencies_ms:
-        return {"mean": None, "p50": None, "p99": None}
-    ordered = sorted(latencies_ms)
-    rank = {p: ordered[max(0, math.ceil(len(ordered) * p / 100) - 1)] for p in (50, 99)}
-    return {"mean": number(sum(ordered) / len(ordered)), "p50": number(rank[50]), "p99": number(rank[99])}
-
-
-@dataclass(frozen=True, slots=True)
-class RunError:
-    """What stopped the run."""
-
-    code: str
-    message: str
-    retryable: bool
-    exit_code: int = 3
-    ends_run: bool = False
-
-    @classmethod
-    def of(cls, error: MigratorError) -> RunError:
-        return cls(error.code, str(error), error.retryable, error.exit_code, error.ends_run)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"code": self.code, "message": self.message, "retryable": self.retryable}
-
-
-@dataclass(frozen=True, slots=True)
-class Retried:
-    """What a retry made of the dead letters of a run: rejected rows, rows of failed items, and failed fixed items."""
-
-    run_id: str | None  #: the run's; None where there is none
-    sought: int = 0
-    closed: int = 0
-    gone: int = 0  #: closed because the source has no such row any more
-    left: int = 0  #: lines in the run's files now
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "run_id": self.run_id,
-            "sought": self.sought,
-            "closed": self.closed,
-            "gone": self.gone,
-            "left": self.left,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ViaFiles:
-    """Of a run by way of files for an import."""
-
-    place: str
-    files: int = 0
-    bytes: int = 0  #: as they are, compressed
-    imports: Sequence[str] = ()  #: their ARNs
-
-    def to_json(self) -> dict[str, Any]:
-        return {"place": self.place, "files": self.files, "bytes": self.bytes, "imports": list(self.imports)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,29 +145,3 @@ def _wrong_accounts(entity: EntityResult, *, stopped: bool) -> Iterable[str]:
     items = settled + (entity.unsent if stopped else 0)
     if items != entity.items:
         yield f"{entity.entity}: {entity.items} items, {items} written, skipped, failed or unchanged"
-
-
-def write_json(path: str | Path, document: dict[str, Any]) -> None:
-    """Atomically: a reader meets the whole document or the one before. A StoppedError says what is in the way."""
-    target = Path(path).absolute()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target) as file:
-            file.write(_encoded(document))
-    except OSError as error:
-        raise StoppedError(f"{target}: cannot be written: {error.strerror}", code="report_unwritable") from error
-
-
-def _encoded(document: dict[str, Any]) -> bytes:
-    try:
-        return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
-    except UnicodeEncodeError:  # a lone surrogate, from JSON in the source
-        return (json.dumps(document, indent=2) + "\n").encode("ascii")
-
-
-def timestamp(moment: datetime) -> str:
-    """
-    >>> timestamp(datetime(2026, 11, 21, 10, tzinfo=UTC))
-    '2026-11-21T10:00:00Z'
-    """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

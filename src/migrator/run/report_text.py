@@ -10,7 +10,8 @@ from migrator.run.report_files import file_lines
 from migrator.target.forecast import size_words
 
 if TYPE_CHECKING:
-    from migrator.run.report import EntityResult, Retried, RunReport
+    from migrator.run.report import RunReport
+    from migrator.run.results import EntityResult, Retried
 
 _COLUMNS = ("read", "items", "written", "skipped", "rejected", "failed", "warnings", "bytes", "write_units")
 _INCREMENTAL_COLUMNS = ("read", "items", "written", "unchanged", "deleted", *_COLUMNS[3:])
@@ -63,7 +64,7 @@ def _nothing_to_retry(plan: str, retry: Retried) -> str:
 
 def _retry_text(retry: Retried) -> str:
     """
-    >>> from migrator.run.report import Retried
+    >>> from migrator.run.results import Retried
     >>> _retry_text(Retried("20261121T100000Z-1a2b3c", sought=5, closed=3, gone=1, left=2))
     'of run 20261121T100000Z-1a2b3c: 5 tried again, 3 closed (1 gone from the source), 2 left'
     """

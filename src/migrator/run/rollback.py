@@ -25,13 +25,14 @@ from migrator.run.checkpoint import Checkpoint, SavedRun, open_checkpoint
 from migrator.run.ending import stopped_by
 from migrator.run.history import last_start, remember_start, run_folder, state_file
 from migrator.run.incremental import distrust_ledger, note_in_ledger
+from migrator.run.jsonfile import write_json
 from migrator.run.lock import plan_lock
 from migrator.run.outset import pacing
 from migrator.run.plan import Plan
 from migrator.run.pool import Pool
 from migrator.run.progress import progress_bar
 from migrator.run.rejects import LineFile, attributes_json
-from migrator.run.report import RunError, write_json
+from migrator.run.results import RunError
 from migrator.run.reversible import Way, rendered_again, require_same_tables, run_to_roll_back, way_back
 from migrator.run.rollback_report import RollbackReport
 from migrator.run.scan import BATCH_GET_KEYS, get_items

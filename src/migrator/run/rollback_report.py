@@ -10,7 +10,9 @@ from typing import Any, get_args
 
 from migrator import __version__
 from migrator.run.aligned import aligned
-from migrator.run.report import RunError, first_exit_code, timestamp
+from migrator.run.jsonfile import timestamp
+from migrator.run.report import first_exit_code
+from migrator.run.results import RunError
 from migrator.target.undo import Fate
 
 FATES: tuple[Fate, ...] = get_args(Fate)

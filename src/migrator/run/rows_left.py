@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from migrator.run.segment import Segment
+from migrator.source.connection import connect
 from migrator.source.rows import RawRow, is_numbered, iter_batches
-from migrator.source.snapshot import check_unchanged, connect
+from migrator.source.snapshot import check_unchanged
 
 
 def iter_left(segment: Segment) -> Iterator[list[RawRow]]:

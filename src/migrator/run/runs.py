@@ -15,9 +15,9 @@ from migrator.errors import StoppedError
 from migrator.run.aligned import aligned
 from migrator.run.checkpoint import Done, SavedRun, open_checkpoint
 from migrator.run.history import RunFolder, run_folder, run_folders, state_file
+from migrator.run.jsonfile import timestamp
 from migrator.run.lock import is_locked
 from migrator.run.plan import Plan
-from migrator.run.report import timestamp
 
 #: unfinished: it was cut off, and `migrator run` goes on with it; given up: --restart began another one instead;
 #: rollback unfinished: `migrator rollback` was cut off, and goes on when it is run again

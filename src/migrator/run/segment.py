@@ -16,9 +16,10 @@ from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
 from migrator.run.ledger import LedgerPart
 from migrator.run.records import Records
 from migrator.run.rejects import FailedLine, RejectLine, reject_line
+from migrator.source.connection import connect
 from migrator.source.read import WHOLE, Range, Read
 from migrator.source.rows import Row, is_numbered, iter_rows
-from migrator.source.snapshot import Snapshot, check_unchanged, connect
+from migrator.source.snapshot import Snapshot, check_unchanged
 from migrator.source.text import SqliteValue
 from migrator.target.outcome import WriteResult
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from migrator.errors import SourceError, UsageError
 from migrator.run.history import fetched_folder
 from migrator.run.plan import Plan
+from migrator.source.connection import connect
 from migrator.source.integrity import check_integrity
 from migrator.source.paths import is_remote
-from migrator.source.snapshot import Snapshot, adopt, connect, release, take_snapshot
+from migrator.source.snapshot import Snapshot, adopt, release, take_snapshot
 from migrator.target.backoff import ask, never
 from migrator.target.session import create_service_client
 

@@ -24,10 +24,10 @@ from migrator.run.checkpoint import TableState
 from migrator.run.digests import is_whole
 from migrator.run.fingerprint import changed, table_identity, target_digest, verification_guards
 from migrator.run.history import last_start, verification_folder
+from migrator.run.jsonfile import write_json
 from migrator.run.lock import plan_lock
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
-from migrator.run.report import write_json
 from migrator.run.resume import changed_sources, changed_tables
 from migrator.run.setaside import SetAside, from_json
 from migrator.source.snapshot import Snapshot, keep

@@ -22,12 +22,12 @@ from migrator.run.crew import crew_of
 from migrator.run.digests import DigestStore
 from migrator.run.history import last_start
 from migrator.run.inquiry import Inquiry, select_patterns
+from migrator.run.jsonfile import write_json
 from migrator.run.leftout import LeftOut
 from migrator.run.opened import OpenRun, open_run
 from migrator.run.particulars import Particulars
 from migrator.run.pattern_report import PatternComparison
 from migrator.run.plan import Plan
-from migrator.run.report import write_json
 from migrator.run.sides import Sides, check_stop
 from migrator.run.tables import require_as_defined
 from migrator.run.unfinished import Unfinished, unfinished

@@ -26,7 +26,7 @@ from migrator.run.opened import OpenRun
 from migrator.run.outset import target_for_workers, write_options
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
-from migrator.run.report import ViaFiles
+from migrator.run.results import ViaFiles
 from migrator.run.resume import require_same_target
 from migrator.run.segment import SegmentResult
 from migrator.run.sinks import WriteOptions

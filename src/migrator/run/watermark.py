@@ -21,12 +21,13 @@ from migrator.run.comparing import unit_name
 from migrator.run.fingerprint import plan_guards, table_identity, target_digest
 from migrator.run.history import marks_file
 from migrator.run.increments import ByWatermark
+from migrator.run.jsonfile import write_json
 from migrator.run.opened import OpenRun
 from migrator.run.plan import Plan
-from migrator.run.report import RunReport, write_json
+from migrator.run.report import RunReport
 from migrator.run.segment import Segment, Unit
+from migrator.source.connection import connect
 from migrator.source.instants import greatest, not_before
-from migrator.source.snapshot import connect
 from migrator.target.tablefound import describe
 
 #: Moments are compared as floating-point seconds, and SQLite's julianday() is exact to the millisecond.

@@ -22,13 +22,15 @@ from sqlalchemy.exc import DBAPIError
 
 from migrator.errors import SourceError, UsageError, known_names
 from migrator.source.cells import to_cell
+from migrator.source.connection import connect
 from migrator.source.failure import to_source_error
 from migrator.source.integrity import Finding, check_integrity
 from migrator.source.read import WHOLE, Read
+from migrator.source.reflection import reflect_schema
 from migrator.source.relation import table_relation
 from migrator.source.rows import iter_rows
-from migrator.source.schema import Schema, Table, reflect_schema
-from migrator.source.snapshot import Snapshot, connect, release, take_snapshot
+from migrator.source.schema import Schema, Table
+from migrator.source.snapshot import Snapshot, release, take_snapshot
 from migrator.source.text import InvalidText
 from migrator.wholefile import whole_file
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.exc import DBAPIError
 
+from migrator.source.connection import connect_for_check
 from migrator.source.failure import (
     DAMAGED,
     is_about_the_file,
@@ -25,7 +26,6 @@ from migrator.source.failure import (
     source_path,
     to_source_error,
 )
-from migrator.source.snapshot import connect_for_check
 
 FindingCode = Literal["null", "check", "type", "collation", "function", "unchecked"]
 

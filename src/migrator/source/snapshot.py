@@ -12,50 +12,24 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import create_engine
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
-
 from migrator.errors import SourceError
-from migrator.source.driver import open_file
 from migrator.source.failure import (
     NOT_SQLITE,
     UNREADABLE,
     Failure,
     source_failure,
-    source_path,
     to_source_error,
 )
-from migrator.source.fetch import QUICK_FILE
 from migrator.source.private_copy import NO_ROOM, copy_alone, copy_locked, copy_settled, recover
-from migrator.source.quick import QuickFile
 from migrator.source.readlock import read_lock
-from migrator.source.storage import neighbours, read_header, read_state, sync_file
-from migrator.source.text import decode_text
-
-__all__ = [
-    "Snapshot",
-    "adopt",
-    "check_unchanged",
-    "connect",
-    "is_still_there",
-    "keep",
-    "release",
-    "take_snapshot",
-    "to_source_error",
-]
+from migrator.source.storage import is_writable, read_header, read_state, sync_file
 
 _FOLDER_PREFIX = "snapshot-"
-_CACHE_KIB = 32 * 1024
-_ANY_WRITER = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 MISSING = Failure(
     "source_missing", "there is no such file", "check the path; in a plan, it starts at the plan's folder"
@@ -94,7 +68,7 @@ def take_snapshot(
     try:
         if not _uses_wal(real):
             with read_lock(real, known, wait_s) as is_held:
-                if is_held and outlives_writers and _is_writable(real):
+                if is_held and outlives_writers and is_writable(real):
                     return _take_copy(real, known, scratch, copy_locked)
                 if is_held:
                     return Snapshot(known, real, read_state(real).fingerprint())
@@ -152,11 +126,6 @@ def _uses_wal(real: str) -> bool:
     return read_header(real).is_wal or os.path.exists(real + "-wal")
 
 
-def _is_writable(real: str) -> bool:
-    """By anyone but root."""
-    return bool(os.stat(real).st_mode & _ANY_WRITER)
-
-
 # ---- the private copy
 
 
@@ -176,68 +145,6 @@ def _take_copy(real: str, known: str, scratch: Path | None, copy_file: Callable[
     except BaseException:  # nothing is left behind, whatever ends it; the error goes on
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-# ---- reading
-
-
-@contextmanager
-def connect(snapshot: Snapshot, *, wait_s: float = 30) -> Iterator[Connection]:
-    """A read-only connection that gives raw values, text that is not UTF-8 as InvalidText.
-
-    What SQLite has against a statement, then or while its rows are read, is a SourceError.
-    """
-    try:
-        with (
-            _connection(snapshot.read_path, snapshot.path, "mode=ro", wait_s) as connection,
-            closing(QuickFile(snapshot.read_path)) as quick,
-        ):
-            if snapshot.is_copy or not _is_writable(snapshot.read_path):
-                connection.info[QUICK_FILE] = quick
-            yield connection
-    except (DBAPIError, sqlite3.Error) as error:
-        raise to_source_error(error, snapshot.path) from error
-
-
-@contextmanager
-def connect_for_check(connection: Connection, *, wait_s: float = 30) -> Iterator[tuple[Connection, bool]]:
-    """A second connection to the same file, and whether CHECK constraints are seen through it.
-
-    SQLite leaves CHECK out of the schema of a file opened read-only (sqlite3AddCheckConstraint), so this one is
-    opened for writing and held by query_only. A file with a journal or a WAL beside it is not: opening could play
-    it back.
-    """
-    path = str(connection.exec_driver_sql("PRAGMA database_list").one()[2])
-    alone = not any(map(os.path.exists, neighbours(path))) and not read_header(path).is_wal
-    sees_checks = alone and os.access(path, os.W_OK)
-    mode = "mode=rw" if sees_checks else "mode=ro"
-    with _connection(path, source_path(connection), mode, wait_s) as own:
-        yield own, sees_checks
-
-
-#: Opens the file that this thread is about to read.
-_opening: ContextVar[Callable[[], sqlite3.Connection]] = ContextVar("opening")
-# One for all files: of thousands, each would pay for an engine of its own.
-_engine = create_engine("sqlite://", creator=lambda: _opening.get()(), poolclass=NullPool)
-
-
-@contextmanager
-def _connection(read_path: str, known: str, mode: str, wait_s: float) -> Iterator[Connection]:
-    def opened() -> sqlite3.Connection:
-        raw = open_file(read_path, mode, wait_s=wait_s)
-        raw.text_factory = decode_text
-        raw.execute("PRAGMA query_only=1")
-        raw.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-        return raw
-
-    _opening.set(opened)
-    try:
-        connection = _engine.connect()
-    except (DBAPIError, sqlite3.Error) as error:
-        raise to_source_error(error, known) from error
-    with connection:
-        connection.info["source_path"] = known
-        yield connection
 
 
 def check_unchanged(snapshot: Snapshot) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import threading
 import time
 from collections import OrderedDict
@@ -20,6 +21,7 @@ _WAL_HEADER_BYTES = 32
 _COPY_BYTES = 4 * 1024 * 1024
 # Kernels stamp mtime by their clock tick (1 to 10 ms): two writes in one tick cannot be told apart.
 _TICK_S = 0.02
+_ANY_WRITER = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 class _OpenFiles:
@@ -186,3 +188,8 @@ def copy_main(path: str, copy: str) -> None:
         while block := _open_files.read(path, _COPY_BYTES, offset):
             file.write(block)
             offset += len(block)
+
+
+def is_writable(path: str) -> bool:
+    """By anyone but root."""
+    return bool(os.stat(path).st_mode & _ANY_WRITER)

@@ -23,9 +23,9 @@ from migrator.mapping.document import read_mapping
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import EntityRenderer, RenderContext
 from migrator.source.read import WHOLE
+from migrator.source.reflection import reflect_schema
 from migrator.source.relation import quote
 from migrator.source.rows import iter_rows
-from migrator.source.schema import reflect_schema
 from migrator.source.text import decode_text
 from migrator.yamlfile import parse_yaml
 

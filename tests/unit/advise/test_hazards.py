@@ -17,9 +17,10 @@ from migrator.advise.analysis import analyze, to_json, to_text
 from migrator.advise.hazards import HAZARDS, find_hazards
 from migrator.advise.model import Analysis, Hazard, TableAnalysis
 from migrator.mapping.filters import FILTERS
+from migrator.source.connection import connect
 from migrator.source.profile import profile_table
-from migrator.source.schema import reflect_schema
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.reflection import reflect_schema
+from migrator.source.snapshot import take_snapshot
 from migrator.source.text import InvalidText
 
 ROOT = Path(migrator.__file__).parents[2]

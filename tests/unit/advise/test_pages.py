@@ -22,8 +22,9 @@ from migrator.advise.page_diagram import draw
 from migrator.advise.page_run import to_html as run_to_html
 from migrator.errors import UsageError
 from migrator.run.rejects import RejectFile, RejectLine
-from migrator.run.report import EntityResult, RunError, RunReport
+from migrator.run.report import RunReport
 from migrator.run.report_files import FileResult
+from migrator.run.results import EntityResult, RunError
 from migrator.run.setaside import SetAside
 from migrator.target.timeline import Step, Timeline
 

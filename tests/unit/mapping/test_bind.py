@@ -11,8 +11,9 @@ from migrator.errors import DocumentError
 from migrator.mapping.bind import bind, relation_of
 from migrator.mapping.document import load_mapping
 from migrator.mapping.model import ColumnValue, SourceSpec
-from migrator.source.schema import reflect_schema
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.connection import connect
+from migrator.source.reflection import reflect_schema
+from migrator.source.snapshot import take_snapshot
 
 SHOP = """
 CREATE TABLE orders (id INTEGER PRIMARY KEY, placed_at TEXT, total DECIMAL(10, 2));

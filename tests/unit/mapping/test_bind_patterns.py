@@ -14,8 +14,9 @@ from migrator.errors import DocumentError
 from migrator.mapping.bind import bind
 from migrator.mapping.document import load_mapping
 from migrator.mapping.model import AccessPattern
-from migrator.source.schema import reflect_schema
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.connection import connect
+from migrator.source.reflection import reflect_schema
+from migrator.source.snapshot import take_snapshot
 
 SHOP = """
 CREATE TABLE users (user_id INTEGER PRIMARY KEY, Email TEXT, active BOOLEAN);

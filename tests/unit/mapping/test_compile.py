@@ -22,10 +22,11 @@ from migrator.mapping.document import load_mapping
 from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item, identity_of
 from migrator.mapping.reads import to_read
 from migrator.mapping.render import EntityRenderer, RenderContext
+from migrator.source.connection import connect
 from migrator.source.read import WHOLE
+from migrator.source.reflection import reflect_schema
 from migrator.source.rows import iter_batches, layout_of
-from migrator.source.schema import reflect_schema
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.snapshot import take_snapshot
 from strategies import Case, cases
 from usual_cases import usual_cases
 

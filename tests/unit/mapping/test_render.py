@@ -17,10 +17,11 @@ from migrator.mapping.model import Attributes
 from migrator.mapping.reads import to_read
 from migrator.mapping.rejects import REJECT_CODES
 from migrator.mapping.render import EntityRenderer, RenderContext, render_fixed
+from migrator.source.connection import connect
 from migrator.source.read import WHOLE
+from migrator.source.reflection import reflect_schema
 from migrator.source.rows import iter_rows
-from migrator.source.schema import reflect_schema
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.snapshot import take_snapshot
 
 NOW_S = 1_800_000_000
 TABLE = "{name: things, partition_key: PK}"

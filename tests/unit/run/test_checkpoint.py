@@ -14,7 +14,7 @@ import pytest
 from migrator.errors import StoppedError
 from migrator.run.booking import COUNTS
 from migrator.run.checkpoint import Done, SavedEntity, SavedRun, TableState, Totals, open_checkpoint
-from migrator.run.report import Requests
+from migrator.run.results import Requests
 from migrator.source.snapshot import Snapshot
 from migrator.source.text import InvalidText, SqliteValue
 

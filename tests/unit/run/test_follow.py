@@ -22,7 +22,7 @@ from migrator.run.history import progress_file
 from migrator.run.lock import plan_lock
 from migrator.run.plan import Plan
 from migrator.run.progress_file import Progress, ProgressFile, Share, read_progress
-from migrator.run.report import EntityResult
+from migrator.run.results import EntityResult
 from migrator.run.segment import SegmentResult
 from migrator.run.settings import Settings
 from migrator.wholefile import whole_file

@@ -16,7 +16,8 @@ from migrator.errors import UsageError
 from migrator.run import opened
 from migrator.run.engine import run_plan
 from migrator.run.replay import retry_plan
-from migrator.run.report import Retried, RunReport
+from migrator.run.report import RunReport
+from migrator.run.results import Retried
 from migrator.run.rollback import roll_back
 from migrator.run.verify import verify_plan
 from migrator.target.table import create_table

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import InterruptedRun, LockHeldError, MigratorError, StoppedError, TargetError
-from migrator.run.report import EntityResult, Requests, RunError, RunReport, check_accounts, first_exit_code
+from migrator.run.report import RunReport, check_accounts, first_exit_code
 from migrator.run.report_files import FileResult
+from migrator.run.results import EntityResult, Requests, RunError
 from migrator.run.verify_report import EntityComparison, VerifyReport
 
 USER = EntityResult(

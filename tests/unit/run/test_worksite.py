@@ -20,8 +20,9 @@ from migrator.run.segment import Segment, Unit
 from migrator.run.sinks import WriteOptions
 from migrator.run.worker import Worker
 from migrator.run.worksite import Task, content_of, iter_snapshots, run_task, this_site
+from migrator.source.connection import connect
 from migrator.source.remote import fetch, list_files
-from migrator.source.snapshot import adopt, check_unchanged, connect, release, take_snapshot
+from migrator.source.snapshot import adopt, check_unchanged, release, take_snapshot
 from migrator.target.backoff import RetryPolicy, never
 from migrator.target.endpoint import Endpoint
 from migrator.target.session import TargetSettings

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import SourceError
+from migrator.source.connection import connect
 from migrator.source.integrity import Finding, check_integrity
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.snapshot import take_snapshot
 
 
 def make(path: Path, statements: Iterable[str]) -> Path:

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from migrator.errors import SourceError
+from migrator.source.connection import connect
 from migrator.source.profile import SAMPLE_ABOVE_ROWS, ColumnProfile, TableProfile, profile_table
 from migrator.source.profile_values import Sample, look_at_values
-from migrator.source.schema import reflect_schema
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.reflection import reflect_schema
+from migrator.source.snapshot import take_snapshot
 from migrator.source.text import InvalidText, SqliteValue
 
 

@@ -17,8 +17,9 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from migrator.errors import SourceError, StoppedError
+from migrator.source.connection import connect
 from migrator.source.remote import RemoteFile, fetch, list_files, prune
-from migrator.source.snapshot import adopt, check_unchanged, connect, is_still_there, release
+from migrator.source.snapshot import adopt, check_unchanged, is_still_there, release
 
 
 @pytest.fixture

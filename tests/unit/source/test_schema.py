@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from migrator.source.schema import ForeignKey, Schema, Table, reflect_schema, to_affinity
-from migrator.source.snapshot import connect, take_snapshot
+from migrator.source.connection import connect
+from migrator.source.reflection import reflect_schema, to_affinity
+from migrator.source.schema import ForeignKey, Schema, Table
+from migrator.source.snapshot import take_snapshot
 
 
 class Brought:

@@ -14,16 +14,9 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import SourceError
-from migrator.source.snapshot import (
-    Snapshot,
-    check_unchanged,
-    connect,
-    is_still_there,
-    keep,
-    release,
-    take_snapshot,
-    to_source_error,
-)
+from migrator.source.connection import connect
+from migrator.source.failure import to_source_error
+from migrator.source.snapshot import Snapshot, check_unchanged, is_still_there, keep, release, take_snapshot
 from migrator.source.text import InvalidText
 from writers import SPILL, beside, leave_behind, other_process
 
