@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,15 @@ def test_each_item_is_deleted_once(plan: Path, door: Door) -> None:
     clear(plan, "--yes", "ClearTest")
     assert len(door.deletes) == 130
     assert set(door.deletes.values()) == {1}
+
+
+def test_the_plans_write_rate_holds(plan: Path, dynamodb: Any) -> None:
+    plan.write_text(PLAN.replace("{give_up_after: 1s}", "{write_rate: 100}"), encoding="utf-8")
+    started = time.monotonic()
+    assert clear(plan, "--yes", "ClearTest") == 0
+    assert count(dynamodb, "ClearTest") == 0
+    # The last batch need not be paid for, and a tenth of a second may be saved up.
+    assert time.monotonic() - started > (130 - 25) / 100 - 0.1
 
 
 def test_what_is_left_unprocessed_is_sent_again(plan: Path, dynamodb: Any, door: Door) -> None:

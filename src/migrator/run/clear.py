@@ -1,4 +1,4 @@
-"""`migrator table clear`: empty one table of a plan, while no run of the plan is at work."""
+"""`migrator table clear`: empty one table of a plan within its `write_rate`, while no run of the plan is at work."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from migrator.run.incremental import distrust_ledger
 from migrator.run.lock import plan_lock
+from migrator.run.outset import pacing
 from migrator.run.plan import Plan
 from migrator.run.progress import progress_bar
 from migrator.run.tables import require_table
 from migrator.run.watermark import forget_marks
 from migrator.target.clear import count_items, delete_items, require_clearable
+from migrator.target.paced import Turns
 from migrator.target.session import create_client
 
 INCOMPLETE = 1
@@ -45,5 +47,6 @@ def clear_table(plan: Plan, name: str, *, progress: bool = False) -> Cleared:
         distrust_ledger(plan, client)
         forget_marks(plan, client)
         with progress_bar("deleted", shown=progress, unit="items") as bar:
-            deleted = delete_items(client, table, settings.retry_policy, bar.update)
+            turns = Turns(pacing(plan)(None)[name])
+            deleted = delete_items(client, table, settings.retry_policy, turns, bar.update)
         return Cleared(name, deleted, count_items(client, table, settings.retry_policy))

@@ -20,12 +20,10 @@ from migrator.run.scan import BATCH_GET_KEYS, get_items
 from migrator.run.segment import expires_at
 from migrator.run.undo import WrittenFile, WrittenLine, part_file
 from migrator.run.workers import Workers
-from migrator.target.backoff import REAL_TIME, ask, pause
-from migrator.target.clear import delete_batch
+from migrator.target.backoff import ask
+from migrator.target.clear import DELETE_UNITS, delete_batch
+from migrator.target.paced import Turns
 from migrator.target.undo import DELETED, Written
-
-#: One deleted item of up to 1 KB, without the indexes that it was in: what it really took, nobody asks.
-_UNITS = 1
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +76,8 @@ class _Deletion:
     def __init__(self, opened: OpenRun, table: TableDefinition, workers: Workers, kept: WrittenFile | None) -> None:
         self._client = opened.client()
         self._table = table
-        self._governor = workers.governors[table.name]
         self._stop = workers.stop.flag.is_set
+        self._turns = Turns(workers.governors[table.name], stop=self._stop)
         self._kept = kept
         self._policy = opened.plan.settings.retry_policy
 
@@ -87,12 +85,10 @@ class _Deletion:
         if self._kept and not self._stop():
             self._kept.append(self._lines(keys))
         for start in range(0, len(keys), BATCH_ITEMS):
-            while (wait_s := self._governor.wait_s()) > 0 and pause(wait_s, REAL_TIME, self._stop):
-                pass
+            batch = [key_from_text(key, self._table) for key in keys[start : start + BATCH_ITEMS]]
+            self._turns.take(DELETE_UNITS * len(batch))
             if self._stop():
                 return
-            batch = [key_from_text(key, self._table) for key in keys[start : start + BATCH_ITEMS]]
-            self._governor.take(_UNITS * len(batch))
             delete_batch(self._client, self._table, batch, self._policy, stop=self._stop)
 
     def _lines(self, keys: Sequence[str]) -> Iterator[WrittenLine]:

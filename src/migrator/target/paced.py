@@ -1,4 +1,4 @@
-"""Writes one by one, from several threads, no faster than the plan's budget and the table's pace allow."""
+"""Writes from several threads, no faster than the plan's budget and the table's pace allow."""
 
 from __future__ import annotations
 
@@ -17,6 +17,24 @@ _LEAST_UNITS = 1.0
 _INSTANT_S = 0.001
 
 
+class Turns:
+    """Turns to write, one thread after the other: each waits until nothing is owed, or `stop` says so."""
+
+    def __init__(self, governor: Governor, *, timing: Timing = REAL_TIME, stop: Callable[[], bool] = never) -> None:
+        self._governor = governor
+        self._timing = timing
+        self._stop = stop
+        self._turn = threading.Lock()
+
+    def take(self, units: float) -> None:
+        """Wait for a turn, and take so much."""
+        with self._turn:
+            while (wait_s := self._governor.wait_s()) > 0:
+                if not pause(max(wait_s, _INSTANT_S), self._timing, self._stop):
+                    break
+            self._governor.take(units)
+
+
 class PacedAsk:
     """Asks as `asking` does, but each attempt is a write that waits for its turn, until `stop` says so."""
 
@@ -30,15 +48,13 @@ class PacedAsk:
     ) -> None:
         self._ask = asking
         self._governor = governor
-        self._timing = timing
-        self._stop = stop
-        self._turn = threading.Lock()
+        self._turns = Turns(governor, timing=timing, stop=stop)
 
     def __call__(self, call: Callable[..., Any], doing: str, *, accept: Collection[str] = ()) -> Any:
         return self._ask(partial(self._attempt, call), doing, accept=accept)
 
     def _attempt(self, call: Callable[..., Any]) -> Any:
-        self._await_turn()
+        self._turns.take(_LEAST_UNITS)
         try:
             answer = call(ReturnConsumedCapacity="TOTAL")
         except CLIENT_ERRORS as error:
@@ -49,10 +65,3 @@ class PacedAsk:
         told = answer.get("ConsumedCapacity") or {}
         self._governor.settle(_LEAST_UNITS, float(told.get("CapacityUnits", _LEAST_UNITS)))
         return answer
-
-    def _await_turn(self) -> None:
-        with self._turn:
-            while (wait_s := self._governor.wait_s()) > 0:
-                if not pause(max(wait_s, _INSTANT_S), self._timing, self._stop):
-                    break
-            self._governor.take(_LEAST_UNITS)

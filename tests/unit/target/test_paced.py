@@ -8,7 +8,7 @@ import pytest
 from migrator.errors import TargetError
 from migrator.target.backoff import BRIEF, Timing, ask
 from migrator.target.governor import UNLIMITED, Bucket, Governor, Pace
-from migrator.target.paced import PacedAsk
+from migrator.target.paced import PacedAsk, Turns
 
 
 @pytest.fixture
@@ -36,6 +36,13 @@ def test_many_threads_take_what_the_budget_gives(paced, clock, units, seconds):
         list(threads.map(lambda _: asking(consuming(units), "write"), range(100)))
     # Writes under way at the same time learn only afterwards that they took more.
     assert clock() - started == pytest.approx(seconds, abs=8 * units / 10 + 0.1)
+
+
+def test_batches_of_many_threads_stay_within_the_budget(clock):
+    turns, started = Turns(Governor(Bucket(100, clock), Pace(clock)), timing=Timing(clock, clock.sleep)), clock()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(turns.take, [25] * 40))
+    assert clock() - started == pytest.approx(39 * 25 / 100, abs=0.1)
 
 
 def test_a_table_that_throttles_is_written_to_more_slowly(paced, clock, error):
