@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
-Query = Callable[..., Any]
+_moto_query: Callable[..., Any] = Table.query
+_ARGUMENTS = inspect.signature(_moto_query)
 
 
 class Writes:
@@ -73,8 +74,6 @@ def quick_reads(writes: Writes) -> dict[str, Callable[..., Any]]:
     """Methods of moto's Table to put in the place of its own, by their names."""
     lists: WeakKeyDictionary[Table, _Lists] = WeakKeyDictionary()
     wanted = _Wanted()
-    moto_query: Query = Table.query
-    signature = inspect.signature(moto_query)
 
     def all_items(table: Table) -> list[Item]:
         lull = writes.lull()
@@ -86,10 +85,9 @@ def quick_reads(writes: Writes) -> dict[str, Callable[..., Any]]:
         return list(known.items) if wanted.key is None else known.partition(*wanted.key)
 
     def query(table: Table, *given: Any, **named: Any) -> Any:
-        arguments = signature.bind(table, *given, **named).arguments
-        wanted.key = _asked_for(table, arguments)
+        wanted.key = _asked_for(table, _ARGUMENTS.bind(table, *given, **named).arguments)
         try:
-            return moto_query(table, *given, **named)
+            return _moto_query(table, *given, **named)
         finally:
             wanted.key = None
 

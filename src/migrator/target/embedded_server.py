@@ -115,6 +115,7 @@ def run(
         token = files.new_token()
         writes = Writes()
         for name, method in quick_reads(writes).items():
+            cleanup.callback(setattr, Table, name, getattr(Table, name))
             setattr(Table, name, method)
         application = LocalApplication(DomainDispatcherApplication(create_backend_app), token, writes)
         server = _bind(port, application)
