@@ -113,12 +113,13 @@ def wire_digest(wire: bytes) -> bytes:
     return blake2b(wire, digest_size=DIGEST_BYTES).digest()
 
 
-def split_digests(joined: bytes) -> list[bytes]:
+def split_joined(joined: bytes, width: int = DIGEST_BYTES) -> Sequence[bytes]:
+    """Digests that stand one after the other, or anything else of a fixed width.
+
+    >>> split_joined(b"aabb", 2)
+    (b'aa', b'bb')
     """
-    >>> split_digests(b"a" * 16 + b"b" * 16) == [b"a" * 16, b"b" * 16]
-    True
-    """
-    return [digest for (digest,) in struct.iter_unpack(f"{DIGEST_BYTES}s", joined)]
+    return struct.unpack(f"{width}s" * (len(joined) // width), joined)
 
 
 def canonical_bytes(value: AttributeValue) -> bytes:

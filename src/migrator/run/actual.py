@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from migrator.mapping.canonical import key_text, split_digests
+from migrator.mapping.canonical import key_text, split_joined
 from migrator.mapping.encoded import from_wire, to_base64, to_wire
 from migrator.mapping.model import Attributes, TableDefinition
 from migrator.run.digests import DigestStore, disk_errors, transaction
@@ -54,13 +54,13 @@ class ActualStore:
         """Of all that was read of a table."""
         with disk_errors(self._path):
             pages = self._connection.execute("SELECT digests FROM pages WHERE tbl = ?", (table,))
-            return sums_of((digest for (digests,) in pages for digest in split_digests(digests)), point)
+            return sums_of((digest for (digests,) in pages for digest in split_joined(digests)), point)
 
     def spread(self, number: int, table: TableDefinition, buckets: Buckets) -> None:
         """Make a row of each item in these buckets of the pages of a table."""
         with disk_errors(self._path), transaction(self._connection):
             for keys, digests in self._connection.execute("SELECT keys, digests FROM pages WHERE tbl = ?", (number,)):
-                items = zip(orjson.loads(keys), split_digests(digests), strict=True)
+                items = zip(orjson.loads(keys), split_joined(digests), strict=True)
                 rows = ((key_text(key, table), digest) for key, digest in items if is_in(digest, buckets))
                 self._connection.executemany(_found(number), rows)
 

@@ -6,7 +6,6 @@ order of their rows, so that a worker compares a range of rows with a few bytes 
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 import orjson
 
-from migrator.mapping.canonical import key_text
+from migrator.mapping.canonical import key_text, split_joined
 from migrator.mapping.encoded import EncodedItem, EncodedItems, from_wire
 from migrator.mapping.model import TableDefinition
 from migrator.source.text import SqliteValue
@@ -71,10 +70,10 @@ class Page:
         return len(self.digests) // DIGEST_BYTES
 
     def split_digests(self) -> Sequence[bytes]:
-        return _split(self.digests, DIGEST_BYTES)
+        return split_joined(self.digests, DIGEST_BYTES)
 
     def split_names(self) -> Sequence[bytes]:
-        return _split(self.names, ROW_BYTES)
+        return split_joined(self.names, ROW_BYTES)
 
     def split_keys(self) -> list[bytes]:
         return zlib.decompress(self.keys).split(b"\n") if self.digests else []
@@ -85,10 +84,6 @@ class Page:
             return None
         digests = [UNSURE if key in keys else d for key, d in zip(own, self.split_digests(), strict=True)]
         return Page(self.rows, b"".join(digests), self.names, self.keys)
-
-
-def _split(joined: bytes, width: int) -> Sequence[bytes]:
-    return struct.unpack(f"{width}s" * (len(joined) // width), joined)
 
 
 @dataclass(frozen=True, slots=True)
