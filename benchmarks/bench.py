@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 from benchmarks.case import Case
 from benchmarks.measure import Result, WorkFolder, measure, middle
-from benchmarks.subjects import OURS, OURS_ALONE, PEER_SUBJECTS, Subject
+from benchmarks.subjects import BATCH_WRITER, OURS, OURS_ALONE, PEER_SUBJECTS, Subject
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured. `turns` are migrator's and the floor's; the peers are slow and take one turn each."""
+    """How much is measured. `turns` are those of migrator, the floor and batch_writer, against which everyone is held.
+
+    The other peers are slow and take one turn each.
+    """
 
     rows: int  #: migrator's, where it stands beside others: enough for its start not to be what is measured
     peer_rows: int  #: the others'
@@ -51,9 +54,9 @@ class Bench:
     def beside_peers(
         self, subjects: Sequence[Subject], case: Case, *, latency_ms: float = 0, tls: bool = False
     ) -> dict[Subject, Result]:
-        """Our turns are spread over those of the peers, so that a machine that slows down slows both."""
+        """Several turns are spread over those of the other peers, so that a machine that slows down slows all."""
         found: dict[Subject, list[Result]] = {subject: [] for subject in subjects}
-        peers = [subject for subject in subjects if subject in PEER_SUBJECTS]
+        peers = [subject for subject in subjects if subject in PEER_SUBJECTS and subject is not BATCH_WRITER]
         steady = [subject for subject in subjects if subject not in peers]
         for turn in range(max(len(peers), self.scale.turns)):
             for subject in [*(steady if turn < self.scale.turns else ()), *peers[turn : turn + 1]]:

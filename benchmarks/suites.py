@@ -125,7 +125,7 @@ both verify the certificate."""
 def by_rows(bench: Bench) -> Finding:
     """The cost of an item must not depend on how many there are."""
     *_, before, most = bench.scale.steps
-    theirs = bench.turn(BATCH_WRITER, NINE, bench.scale.peer_rows, latency_ms=5)
+    theirs = bench.turns(BATCH_WRITER, NINE, bench.scale.peer_rows, latency_ms=5)
     results = {rows: bench.turns(OURS, NINE, rows, latency_ms=5) for rows in bench.scale.steps}
     proved = bench.turn(OURS, PROVED, most, latency_ms=5)
     found: dict[tuple[str, ...], Result] = {
