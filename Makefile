@@ -10,7 +10,7 @@ DYNALITE := .cache/npm/.dynalite-$(DYNALITE_VERSION)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance soak bench lock format docs pictures wheel image install dynalite browser strace clean
+.PHONY: help demo test check conformance soak bench lock format docs pictures wheel image install dynalite browser tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,7 +28,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED) ## Migrate the sample database into an embedded DynamoDB and look at the result
 	@sh demo/demo.sh $(VENV)/bin
 
-test: $(INSTALLED) dynalite browser strace ## Run the tests, on every DynamoDB engine that can be had
+test: $(INSTALLED) dynalite browser tools ## Run the tests, on every DynamoDB engine that can be had
 	$(RUN) pytest
 
 conformance: $(INSTALLED) dynalite ## Run only the engine tests; DYNAMODB_ENDPOINT=URL adds that engine
@@ -95,12 +95,13 @@ browser:
 	elif apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-liberation >/dev/null; then :; \
 	else echo "Chromium could not be installed: the tests on pages are skipped"; fi
 
-# What watches the system calls of a run. Without it that test is skipped.
-strace:
-	@if command -v strace >/dev/null; then :; \
-	elif ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then echo "strace is not here: the test of system calls is skipped"; \
-	elif apt-get update -qq && apt-get install -qq --no-install-recommends strace >/dev/null; then :; \
-	else echo "strace could not be installed: the test of system calls is skipped"; fi
+# What watches the system calls of a run, and what makes a file system whose files share blocks. Without them their tests
+# are skipped.
+tools:
+	@if command -v strace >/dev/null && command -v mkfs.xfs >/dev/null; then :; \
+	elif ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then echo "strace or mkfs.xfs is not here: their tests are skipped"; \
+	elif apt-get update -qq && apt-get install -qq --no-install-recommends strace xfsprogs >/dev/null; then :; \
+	else echo "strace and xfsprogs could not be installed: their tests are skipped"; fi
 
 clean: ## Remove what make has made
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

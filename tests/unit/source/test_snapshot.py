@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -189,6 +191,53 @@ def test_looking_at_a_file_keeps_the_locks_of_this_process(tmp_path: Path) -> No
         )
         outcome = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
     assert "locked" in outcome.stderr
+
+
+# ---- copies that share blocks
+
+
+@pytest.fixture
+def xfs(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system whose files can share blocks."""
+    if os.geteuid() or not shutil.which("mkfs.xfs"):
+        pytest.skip("a file system is made by root, with mkfs.xfs")
+    image, folder = tmp_path / "xfs.image", tmp_path / "xfs"
+    with image.open("wb") as file:
+        file.truncate(300 * 1024 * 1024)  # XFS refuses to be smaller
+    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", image], check=True)
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-o", "loop", image, folder], check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)  # the process keeps database files open
+
+
+def used_bytes(folder: Path) -> int:
+    system = os.statvfs(folder)
+    return (system.f_blocks - system.f_bfree) * system.f_frsize
+
+
+def test_a_copy_takes_no_room_where_files_can_share_blocks(xfs: Path) -> None:
+    path = make(xfs / "x.sqlite", "CREATE TABLE t (x)", "INSERT INTO t VALUES (1), (2)")
+    make(path, "CREATE TABLE large (x)", "INSERT INTO large VALUES (randomblob(40000000))")
+    before = used_bytes(xfs)
+    snapshot = take_snapshot(path, xfs / "state", outlives_writers=True)
+    keep(snapshot)
+    assert snapshot.is_copy
+    assert used_bytes(xfs) - before < 4_000_000
+    make(path, "UPDATE t SET x = x + 10", "UPDATE large SET x = NULL")
+    assert rows(snapshot) == [1, 2]
+    release(snapshot)
+
+
+def test_a_copy_on_another_file_system_is_a_copy_as_ever(xfs: Path, tmp_path: Path) -> None:
+    path = shop(xfs / "x.sqlite")
+    snapshot = take_snapshot(path, tmp_path / "state", outlives_writers=True)
+    make(path, "UPDATE t SET x = x + 10")
+    assert snapshot.is_copy
+    assert rows(snapshot) == [1, 2]
+    release(snapshot)
 
 
 # ---- WAL and hot journals
