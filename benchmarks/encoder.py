@@ -21,8 +21,9 @@ from migrator.mapping.bind import bind, relation_of
 from migrator.mapping.compile import EntityEncoder, compile_entity
 from migrator.mapping.document import load_mapping
 from migrator.mapping.encoded import encode_item
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.reads import to_read
-from migrator.mapping.render import EntityRenderer, RenderContext
+from migrator.mapping.render import EntityRenderer
 from migrator.source.connection import connect
 from migrator.source.read import WHOLE
 from migrator.source.reflection import reflect_schema

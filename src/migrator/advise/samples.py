@@ -16,9 +16,10 @@ from migrator.advise.model import SampleItem
 from migrator.errors import RowRejected
 from migrator.mapping.bind import bind, relation_of
 from migrator.mapping.document import read_mapping
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.model import Entity, TableDefinition
 from migrator.mapping.reads import to_read
-from migrator.mapping.render import EntityRenderer, RenderContext
+from migrator.mapping.render import EntityRenderer
 from migrator.source.read import WHOLE
 from migrator.source.rows import iter_rows
 from migrator.source.schema import Schema

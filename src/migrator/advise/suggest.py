@@ -24,9 +24,10 @@ from migrator.advise.suggest_tables import table_per_entity
 from migrator.errors import RowRejected
 from migrator.mapping.bind import bind, relation_of
 from migrator.mapping.document import read_mapping
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.model import Entity, TableDefinition
 from migrator.mapping.reads import to_read
-from migrator.mapping.render import EntityRenderer, RenderContext
+from migrator.mapping.render import EntityRenderer
 from migrator.source.connection import connect
 from migrator.source.integrity import check_integrity
 from migrator.source.read import WHOLE

@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 
-from migrator.advise.design import (
-    Asked,
-    Embedding,
-    EntityDesign,
-    EntityItem,
-    IndexDesign,
-    KeyDesign,
-    PatternDesign,
-    TableDesign,
-)
-from migrator.advise.suggest_entities import (
-    PAST,
-    attributes_of,
-    can_ask_by_key,
-    entity_name,
-    sql_for,
-    ttl_name,
-    ttl_note,
-    value_notes,
-)
-from migrator.advise.suggest_facts import TableFacts
+from migrator.advise.design import Asked, IndexDesign, KeyDesign, PatternDesign, TableDesign
+from migrator.advise.suggest_draft import Draft
+from migrator.advise.suggest_entities import PAST, can_ask_by_key, entity_name, sql_for, ttl_name, ttl_note
 from migrator.advise.suggest_keys import (
-    ROWID,
     Names,
-    Part,
     RowKey,
     column_parts,
     column_text,
-    joined,
     key_parts,
     key_word,
     part_notes,
@@ -46,27 +24,6 @@ from migrator.advise.suggest_source import Source
 from migrator.limits import GLOBAL_INDEXES
 
 KEYS = PK, SK = "PK", "SK"
-
-
-@dataclass(slots=True)
-class _Entity:
-    """An entity in the making."""
-
-    name: str
-    word: str
-    facts: TableFacts
-    key: RowKey
-    items: list[dict[str, str]] = field(default_factory=list)
-    used: dict[str, None] = field(default_factory=dict)  #: columns in templates
-    reasons: list[str] = field(default_factory=list)
-    offers: list[Embedding] = field(default_factory=list)
-    patterns: list[PatternDesign] = field(default_factory=list)
-    indexes: int = 0
-    ttl: tuple[str, str] | None = None
-
-    def template(self, word: str, parts: Sequence[Part]) -> str:
-        self.used.update(dict.fromkeys(part.column for part in parts if part.column != ROWID))
-        return joined(word, parts)
 
 
 def single_table(source: Source, table_name: str) -> list[TableDesign]:
@@ -90,7 +47,7 @@ class _Single:
         self._pattern_names = Names()
         names = Names()
         self._entities = {
-            name: _Entity(entity_name(facts.table, names), self._words.new(key_word(name)), facts, keys[name])
+            name: Draft(entity_name(facts.table, names), self._words.new(key_word(name)), facts, keys[name])
             for name, facts in source.facts.items()
         }
 
@@ -109,25 +66,16 @@ class _Single:
             entity.reasons += part_notes([entity.facts.column(c) for c in entity.key.columns], parts)
         self._ask_by_key(entity)
 
-    def _partition(self, entity: _Entity, link: Link) -> str:
+    def _partition(self, entity: Draft, link: Link) -> str:
         """The parent's partition key, from the child's columns."""
         parent = self._entities[link.parent]
         parts = key_parts(parent.facts, parent.key, sort=False, word=parent.word)
         return entity.template(parent.word, [p.of(c) for p, c in zip(parts, link.key.columns, strict=True)])
 
-    def _sort_parts(self, entity: _Entity, without: Sequence[str]) -> tuple[Part, ...]:
-        """What tells the children of one parent apart."""
-        if not entity.key.is_primary:
-            return key_parts(entity.facts, entity.key, sort=True, word=entity.word)
-        columns = [entity.facts.column(name) for name in entity.key.columns if name not in without]
-        parts = column_parts(columns, sort=True, word=entity.word)
-        entity.reasons += [note for note in part_notes(columns, parts, sort=True) if note not in entity.reasons]
-        return parts
-
-    def _place_child(self, entity: _Entity, link: Link) -> None:
+    def _place_child(self, entity: Draft, link: Link) -> None:
         parent = self._entities[link.parent]
         identifying = is_identifying(entity.key, link)
-        parts = self._sort_parts(entity, link.key.columns if identifying else ())
+        parts = entity.sort_parts(link.key.columns if identifying else ())
         entity.items.append({PK: self._partition(entity, link), SK: entity.template(entity.word, parts)})
         entity.reasons.append(f"in the partition of its {parent.name}: {link.words}")
         begins = Asked(SK, f"{entity.word}#", begins_with=True) if parts else Asked(SK, entity.word)
@@ -135,9 +83,9 @@ class _Single:
         if not identifying:
             self._index_key(entity)
         if is_embeddable(self._source, link):
-            parent.offers.append(_embedding(entity, parent, link))
+            parent.offers.append(entity.embedded_in(parent, link))
 
-    def _place_junction(self, entity: _Entity, one: Link, other: Link) -> None:
+    def _place_junction(self, entity: Draft, one: Link, other: Link) -> None:
         back = entity.word if one.parent != other.parent else self._words.new(f"{entity.word}_BACK")
         for number, (link, far, word) in enumerate(((one, other, entity.word), (other, one, back))):
             columns = [entity.facts.column(name) for name in far.key.columns]
@@ -153,13 +101,13 @@ class _Single:
 
     # ---- questions
 
-    def _ask_by_key(self, entity: _Entity) -> None:
+    def _ask_by_key(self, entity: Draft) -> None:
         if can_ask_by_key(self._source, entity.facts, entity.key):
             asked = [Asked(attribute, template) for attribute, template in entity.items[0].items() if attribute in KEYS]
             sql = sql_for(entity.facts, entity.key, entity.key.columns)
             self._ask(entity, f"{entity.name} by key", asked, sql)
 
-    def _ask_children(self, entity: _Entity, name: str, link: Link, item: int, begins: Asked) -> None:
+    def _ask_children(self, entity: Draft, name: str, link: Link, item: int, begins: Asked) -> None:
         asked = [Asked(PK, entity.items[item][PK]), begins]
         self._ask(entity, name, asked, sql_for(entity.facts, entity.key, link.key.columns))
 
@@ -174,7 +122,7 @@ class _Single:
             asked = [Asked(PK, entity.items[0][PK])]
             self._ask(entity, f"{entity.name} with its {' and '.join(children)}", asked, sql)
 
-    def _ask(self, entity: _Entity, name: str, key: Sequence[Asked], sql: str | None, index: str | None = None) -> None:
+    def _ask(self, entity: Draft, name: str, key: Sequence[Asked], sql: str | None, index: str | None = None) -> None:
         entity.patterns.append(PatternDesign(self._pattern_names.new(name), entity.name, tuple(key), index, sql))
 
     # ---- indexes
@@ -192,14 +140,14 @@ class _Single:
         if left:
             entity.reasons.append(f"{GLOBAL_INDEXES} indexes are the most, so none is on {'; '.join(left)}")
 
-    def _covered(self, entity: _Entity) -> set[frozenset[str]]:
+    def _covered(self, entity: Draft) -> set[frozenset[str]]:
         """Columns that the table itself answers for."""
         name, relations = entity.facts.table.name, self._relations
         links = [*relations.junctions.get(name, ()), *([relations.folds[name]] if name in relations.folds else [])]
         own = [entity.key.columns] if entity.key.is_primary else []
         return {frozenset(columns) for columns in (*own, *(link.key.columns for link in links))}
 
-    def _index_lookup(self, entity: _Entity, lookup: Lookup) -> None:
+    def _index_lookup(self, entity: Draft, lookup: Lookup) -> None:
         if lookup.reference:
             parent = self._entities.get(lookup.reference.table)
             word = parent.word if parent else key_word(lookup.reference.table)
@@ -207,29 +155,20 @@ class _Single:
             word = f"{entity.word}#{key_word('_'.join(lookup.names))}"
         parts = column_parts(lookup.columns, sort=False, word=word, folded=lookup.folded)
         sort = entity.template(entity.word, key_parts(entity.facts, entity.key, sort=True, word=entity.word))
-        index, asked = self._add_index(entity, entity.template(word, parts), sort)
+        index, asked = entity.add_index(entity.template(word, parts), sort)
         entity.reasons += [f"{index}: {lookup.why}", *part_notes(lookup.columns, parts)]
         if lookup.found:
             sql = sql_for(entity.facts, entity.key, lookup.names, lookup.folded)
             self._ask(entity, lookup.question(entity.name), asked, sql, index)
 
-    def _index_key(self, entity: _Entity) -> None:
+    def _index_key(self, entity: Draft) -> None:
         """A child's own key alone, without its parent's."""
         parts = key_parts(entity.facts, entity.key, sort=False, word=entity.word)
-        index, asked = self._add_index(entity, entity.template(entity.word, parts), entity.word)
+        index, asked = entity.add_index(entity.template(entity.word, parts), entity.word)
         entity.reasons.append(f"{index} finds it by its own key alone")
         if can_ask_by_key(self._source, entity.facts, entity.key):
             sql = sql_for(entity.facts, entity.key, entity.key.columns)
             self._ask(entity, f"{entity.name} by its own key", asked, sql, index)
-
-    def _add_index(self, entity: _Entity, partition: str, sort: str) -> tuple[str, list[Asked]]:
-        """The entity's next shared index, and what is asked of it: other entities may stand in the same partition."""
-        entity.indexes += 1
-        index = f"GSI{entity.indexes}"
-        entity.items[0] |= {f"{index}PK": partition, f"{index}SK": sort}
-        begins = sort.startswith(f"{entity.word}#")
-        own = Asked(f"{index}SK", f"{entity.word}#" if begins else sort, begins)
-        return index, [Asked(f"{index}PK", partition), own]
 
     # ---- time to live
 
@@ -258,32 +197,9 @@ class _Single:
         return TableDesign(
             name=table_name,
             keys=(KeyDesign(PK), KeyDesign(SK)),
-            entities=tuple(_finished(entity, taken) for entity in self._entities.values()),
+            entities=tuple(entity.finished(taken) for entity in self._entities.values()),
             indexes=tuple(IndexDesign(n, KeyDesign(f"{n}PK"), KeyDesign(f"{n}SK")) for n in indexes),
             patterns=tuple(pattern for entity in self._entities.values() for pattern in entity.patterns),
             time_to_live=ttl[0] if ttl and ttl[1] else None,
             reasons=tuple(reasons),
         )
-
-
-def _finished(entity: _Entity, taken: set[str]) -> EntityDesign:
-    own = {entity.ttl[0]} if entity.ttl else set()
-    attributes = attributes_of(entity.facts, entity.used, taken | own)
-    return EntityDesign(
-        name=entity.name,
-        source=entity.facts.table.name,
-        rows=entity.facts.rows,
-        items=tuple(EntityItem(tuple(item.items())) for item in entity.items),
-        attributes=(*attributes, *([entity.ttl] if entity.ttl else [])),
-        left_out=tuple(column.name for column in entity.facts.columns if column.error),
-        reasons=(*dict.fromkeys(entity.reasons), *value_notes(entity.facts)),
-        offers=tuple(entity.offers),
-    )
-
-
-def _embedding(child: _Entity, parent: _Entity, link: Link) -> Embedding:
-    match = tuple(zip(link.key.columns, link.key.parent_columns, strict=True))
-    attributes = attributes_of(child.facts, {column.name for column in child.facts.columns}, ())
-    kept = tuple((name, text) for name, text in attributes if name not in link.key.columns)
-    names = Names({column.name for column in parent.facts.columns})
-    return Embedding(names.new(child.name), child.facts.table.name, match, kept, link.words)

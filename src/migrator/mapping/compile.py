@@ -23,10 +23,11 @@ from migrator.mapping.compile_expressions import Level, NotWorthIt
 from migrator.mapping.compile_items import write_item
 from migrator.mapping.decimals import is_canonical
 from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.model import Entity, ItemSpec, TableDefinition
 from migrator.mapping.of_file import fill_entity
 from migrator.mapping.reads import RawRows
-from migrator.mapping.render import EntityRenderer, RenderContext, count_warnings
+from migrator.mapping.render import EntityRenderer, count_warnings
 from migrator.mapping.values import JSON_NULL
 from migrator.mapping.wirevalues import (
     INTEGER_SURPLUS,

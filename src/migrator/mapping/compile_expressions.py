@@ -7,27 +7,11 @@ from dataclasses import dataclass, replace
 
 from migrator.limits import NESTING_LEVELS
 from migrator.mapping.compile_code import Code, Pieces, Slot, entry_slot, member_slot, named_slot
-from migrator.mapping.compile_values import (
-    NO_COLUMNS,
-    Columns,
-    write_attribute,
-    write_filters,
-    write_placeholder,
-    write_template,
-    write_text,
-)
-from migrator.mapping.model import (
-    AttributeValue,
-    Children,
-    ColumnValue,
-    Constant,
-    Expression,
-    MapOf,
-    Now,
-    Template,
-)
+from migrator.mapping.compile_filters import NO_COLUMNS, Columns, write_filters
+from migrator.mapping.compile_values import write_attribute, write_placeholder, write_template, write_text
+from migrator.mapping.evaluate import RenderContext
+from migrator.mapping.model import AttributeValue, Children, ColumnValue, Constant, Expression, MapOf, Now, Template
 from migrator.mapping.reads import RawRows
-from migrator.mapping.render import RenderContext
 from migrator.mapping.validate import check_name, check_value
 from migrator.mapping.wirevalues import EMPTY_SURPLUS, FILLED_SURPLUS, NAME_CHARACTERS_MAX, wire_value
 

@@ -10,7 +10,8 @@ import orjson
 from migrator.limits import ITEM_SIZE_BYTES, WRITE_UNIT_BYTES
 from migrator.mapping.compile_code import Code, Forms, Pieces, Slot, named_slot, required_slot
 from migrator.mapping.compile_expressions import Level, NotWorthIt, write_expression
-from migrator.mapping.compile_values import usual_integer, write_digits, write_filters, write_template, write_text
+from migrator.mapping.compile_filters import write_filters
+from migrator.mapping.compile_values import usual_integer, write_digits, write_template, write_text
 from migrator.mapping.encoded import from_wire, write_units
 from migrator.mapping.model import ColumnValue, ItemSpec, KeyAttribute, TableDefinition, Template
 from migrator.mapping.validate import check_name, index_keys, table_keys

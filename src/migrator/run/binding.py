@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from migrator.errors import Problem, RowRejected
 from migrator.mapping.document import FIXED_ITEMS
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.model import (
     AccessPattern,
     Attributes,
@@ -16,7 +17,7 @@ from migrator.mapping.model import (
     TableDefinition,
     Template,
 )
-from migrator.mapping.render import RenderContext, render_fixed
+from migrator.mapping.render import render_fixed
 from migrator.mapping.templates import key_pattern
 from migrator.run.fitting import FittedFile
 from migrator.run.plan import Plan

@@ -13,9 +13,9 @@ from sqlalchemy.engine import Connection
 
 from migrator.errors import DocumentError, Problem
 from migrator.mapping.bind import bind, relation_of
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.model import AccessPattern, Entity, SourceSpec
 from migrator.mapping.reads import to_read
-from migrator.mapping.render import RenderContext
 from migrator.run.plan import Plan
 from migrator.source.connection import connect
 from migrator.source.read import Read

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from migrator.errors import RowRejected, SourceError
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.model import Attributes, Entity, Item, TableDefinition
-from migrator.mapping.render import EntityRenderer, RenderContext, Rendered
+from migrator.mapping.render import EntityRenderer, Rendered
 from migrator.run.ledger import LedgerPart
 from migrator.run.records import Records
 from migrator.run.rejects import FailedLine, RejectLine, reject_line

@@ -20,8 +20,9 @@ from migrator.advise.design_yaml import mapping_text, name, plan_name, text
 from migrator.advise.suggest import suggest
 from migrator.mapping.bind import bind, relation_of
 from migrator.mapping.document import read_mapping
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.reads import to_read
-from migrator.mapping.render import EntityRenderer, RenderContext
+from migrator.mapping.render import EntityRenderer
 from migrator.source.read import WHOLE
 from migrator.source.reflection import reflect_schema
 from migrator.source.relation import quote

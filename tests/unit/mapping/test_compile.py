@@ -20,8 +20,9 @@ from migrator.mapping.canonical import digest, key_text, key_texts, wire_digest
 from migrator.mapping.compile import compile_entity
 from migrator.mapping.document import load_mapping
 from migrator.mapping.encoded import EncodedItem, EncodedRow, encode_item, identity_of
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.reads import to_read
-from migrator.mapping.render import EntityRenderer, RenderContext
+from migrator.mapping.render import EntityRenderer
 from migrator.source.connection import connect
 from migrator.source.read import WHOLE
 from migrator.source.reflection import reflect_schema

@@ -13,10 +13,11 @@ import pytest
 from migrator.errors import RowRejected
 from migrator.mapping.bind import bind, relation_of
 from migrator.mapping.document import load_mapping
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.model import Attributes
 from migrator.mapping.reads import to_read
 from migrator.mapping.rejects import REJECT_CODES
-from migrator.mapping.render import EntityRenderer, RenderContext, render_fixed
+from migrator.mapping.render import EntityRenderer, render_fixed
 from migrator.source.connection import connect
 from migrator.source.read import WHOLE
 from migrator.source.reflection import reflect_schema

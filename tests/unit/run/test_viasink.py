@@ -15,8 +15,8 @@ import pytest
 
 from migrator.errors import StoppedError
 from migrator.mapping.encoded import EncodedItem
+from migrator.mapping.evaluate import RenderContext
 from migrator.mapping.model import KeyAttribute, TableDefinition
-from migrator.mapping.render import RenderContext
 from migrator.run import viasink
 from migrator.run.segment import Segment, Unit
 from migrator.run.viasink import FileSink
