@@ -90,6 +90,38 @@ def test_the_summary_of_a_run_with_rejects_names_their_file(migration: Migration
     assert outcome.stdout.endswith(f"; rejected rows: {outcome.report['rejects']}\n")
 
 
+def printed_by(migration: Migration, *arguments: str) -> str:
+    with migration.migrator.start(*arguments, stderr=subprocess.DEVNULL) as process:
+        return process.communicate(timeout=60)[0]
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_report_on_standard_output_is_all_that_stands_there(migration: Migration, options: tuple[str, ...]) -> None:
+    reject_a_row(migration)
+    printed = json.loads(printed_by(migration, "run", str(migration.plan), *options, "--report", "-"))
+    kept = migration.state / "faults" / "runs" / printed["run_id"] / "report.json"
+    assert printed == json.loads(kept.read_text())
+    assert printed["status"] == "completed_with_rejects"
+    assert not (migration.folder / "-").exists()
+
+
+@pytest.mark.parametrize("command", ["verify", "retry"])
+def test_other_reports_stand_there_as_well(migration: Migration, command: str) -> None:
+    reject_a_row(migration)
+    migration.run()
+    printed = json.loads(printed_by(migration, command, str(migration.plan), "--report", "-"))
+    assert printed["plan"] == "faults"
+
+
+@pytest.mark.parametrize("options", [("--summary", "--report", "-"), ("--html", "-")])
+def test_standard_output_is_not_asked_for_twice(migration: Migration, options: tuple[str, ...]) -> None:
+    with migration.migrator.start("run", str(migration.plan), *options) as process:
+        printed, said = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (2, "")
+    assert "standard output has the result already; name a file" in said
+    assert not migration.state.exists()
+
+
 #: The command, with what other packages may say in the middle of it.
 TALKATIVE = """
 import logging, warnings

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from migrator.advise.design import Design, EntityDesign, TableDesign
-from migrator.advise.shown import cut, printable
+from migrator.advise.shown import count_of, cut, printable
 
 _LINE = 118
 
@@ -24,7 +24,8 @@ def _lines(design: Design) -> Iterator[str]:
 
 def _table(table: TableDesign) -> Iterator[str]:
     keys = ", ".join(f"{key.name} ({key.type})" for key in table.keys)
-    yield f"table {table.name}: {keys}; {len(table.indexes)} indexes, {len(table.patterns)} access patterns"
+    indexes = "1 index" if len(table.indexes) == 1 else f"{len(table.indexes)} indexes"
+    yield f"table {table.name}: {keys}; {indexes}, {count_of(len(table.patterns), 'access pattern')}"
     for reason in table.reasons:
         yield from _wrapped(reason)
     for entity in table.entities:
@@ -33,7 +34,7 @@ def _table(table: TableDesign) -> Iterator[str]:
 
 
 def _entity(entity: EntityDesign, table: TableDesign) -> Iterator[str]:
-    yield f"  {printable(entity.name)}: {entity.rows:,} {'row' if entity.rows == 1 else 'rows'}"
+    yield f"  {printable(entity.name)}: {count_of(entity.rows, 'row')}"
     for item in entity.items:
         key = "  ".join(f"{name} {template}" for name, template in item.key if name in {k.name for k in table.keys})
         yield cut(f"    {printable(key)}", _LINE)

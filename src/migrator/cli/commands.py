@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +11,21 @@ import click
 
 from migrator.cli.logs import log_options
 from migrator.cli.options import (
+    STANDARD_OUTPUT,
     cluster_option,
     entity_option,
     file_option,
     local_option,
     opened_plan,
+    output_option,
     plan_argument,
     prices_option,
+    report_file,
+    report_option,
     require_entities,
     show_progress,
 )
-from migrator.cli.outcome import complain, show, show_or_save
+from migrator.cli.outcome import complain, show, show_or_save, show_result
 from migrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--format", "output_format", type=click.Choice(["text", "json", "html"]), default="text", show_default=True
 )
-@file_option("-o", "--output", "output", help="Write the result to FILE instead of standard output.")
+@output_option
 @click.option(
     "--exact", is_flag=True, help="Look at every row: tables of more than 200,000 rows are sampled otherwise."
 )
@@ -81,7 +84,9 @@ def _analysis_format(output_format: str) -> Callable[[Analysis], str]:
 
         return to_html
     if output_format == "json":
-        return lambda found: json.dumps(analysis.to_json(found), ensure_ascii=False, indent=2)
+        from migrator.run.jsonfile import json_text
+
+        return lambda found: json_text(analysis.to_json(found))
     return analysis.to_text
 
 
@@ -108,7 +113,7 @@ def check(plan_path: Path, local: bool) -> int:
     "--dry-run", is_flag=True, help="Do everything but send: render and validate every row, find collisions, forecast."
 )
 @entity_option
-@file_option("--report", help="Also write the report, as JSON, to FILE.")
+@report_option
 @file_option("--html", "page", help="Also write the report as a page, with pictures, to FILE.")
 @click.option("--no-values", is_flag=True, help="Leave keys and values of rejected rows out of the page.")
 @prices_option
@@ -147,6 +152,9 @@ def run(
 
     if no_values and not page:
         raise UsageError("--no-values is about the page, so it needs --html FILE")
+    if STANDARD_OUTPUT in (page, report if summary else None):
+        asked = "--html -" if page == STANDARD_OUTPUT else "--report - beside --summary"
+        raise UsageError(f"{asked}: standard output has the result already; name a file")
     if via and local:
         raise UsageError("--via and --local exclude each other: --via DIR writes files without any target")
     if page:
@@ -162,10 +170,13 @@ def run(
             entities=entities,
             restart=restart,
             progress=show_progress(),
-            report_file=report,
+            report_file=report_file(report),
             prices=prices,
         )
-    show(summary_line(result.to_json()) if summary else result.to_text())
+    if summary:
+        show(summary_line(result.to_json()))
+    else:
+        show_result(result, report)
     if page:
         from migrator.advise.page_run import to_html
 
@@ -179,7 +190,7 @@ def run(
 @plan_argument
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Compare only N items of each entity.")
 @entity_option
-@file_option("--report", help="Also write the differences, as JSON, to FILE.")
+@report_option
 @click.option("--restart", is_flag=True, help="Give a verification that was cut off up, and begin afresh.")
 @cluster_option
 @local_option
@@ -203,9 +214,14 @@ def verify(
     with opened_plan(plan_path, local=local, cluster=cluster) as plan:
         require_entities(plan, entities)
         result = verify_plan(
-            plan, entities=entities, sample=sample, restart=restart, progress=show_progress(), report_file=report
+            plan,
+            entities=entities,
+            sample=sample,
+            restart=restart,
+            progress=show_progress(),
+            report_file=report_file(report),
         )
-    show(result.to_text())
+    show_result(result, report)
     return result.exit_code
 
 

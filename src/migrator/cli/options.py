@@ -44,10 +44,14 @@ entity_option = click.option(
 )
 
 
+#: What stands for standard output where a file is asked for
+STANDARD_OUTPUT = Path("-")
+
+
 def _writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
     """Found out before the work is done, not after."""
-    if path is None:
-        return None
+    if path is None or path == STANDARD_OUTPUT:
+        return path
     if path.is_dir():
         raise click.BadParameter(f"{path} is a folder")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
@@ -56,8 +60,19 @@ def _writable(_context: click.Context, _parameter: click.Parameter, path: Path |
 
 
 def file_option(*names: str, help: str) -> Callable[[_Decorated], _Decorated]:
-    """An option that names a file to write."""
+    """An option that names a file to write, or STANDARD_OUTPUT."""
     return click.option(*names, metavar="FILE", type=click.Path(path_type=Path), callback=_writable, help=help)
+
+
+output_option = file_option("-o", "--output", "output", help="Write the result to FILE instead of standard output.")
+report_option = file_option(
+    "--report", help="Also write the report, as JSON, to FILE; with - it is printed, in place of the text."
+)
+
+
+def report_file(report: Path | None) -> Path | None:
+    """The file that `--report` names, if it is one."""
+    return None if report == STANDARD_OUTPUT else report
 
 
 prices_option = click.option(

@@ -7,11 +7,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import click
 
 from migrator.cli.logs import as_json, without_secrets
+from migrator.cli.options import STANDARD_OUTPUT
 from migrator.cli.streams import abandon
 from migrator.errors import DocumentError, MigratorError, UsageError
 
@@ -89,9 +90,25 @@ def show(text: str, stream: TextIO | None = None) -> None:
         abandon(stream)
 
 
+class _Result(Protocol):
+    def to_text(self) -> str: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def show_result(result: _Result, report: Path | None) -> None:
+    """What a command found, for a person; as JSON where `--report` asks for it on standard output."""
+    if report == STANDARD_OUTPUT:
+        from migrator.run.jsonfile import json_text
+
+        show(json_text(result.to_json()))
+    else:
+        show(result.to_text())
+
+
 def show_or_save(text: str, path: Path | None) -> None:
     """The result, to standard output or to the file of `-o`."""
-    if path is None:
+    if path is None or path == STANDARD_OUTPUT:
         show(text)
         return
     try:

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from migrator.cli.logs import log_options
-from migrator.cli.options import file_option, local_option, opened_plan, plan_argument, show_progress
-from migrator.cli.outcome import complain, show
+from migrator.cli.options import local_option, opened_plan, plan_argument, report_file, report_option, show_progress
+from migrator.cli.outcome import complain, show_result
 
 
 @click.command()
 @plan_argument
 @click.option("--run", "run_id", metavar="RUN_ID", required=True, help="The run to take back, by the id of its report.")
-@file_option("--report", help="Also write the report, as JSON, to FILE.")
+@report_option
 @local_option
 @log_options
 def rollback(plan_path: Path, run_id: str, report: Path | None, local: bool) -> int:
@@ -27,8 +27,8 @@ def rollback(plan_path: Path, run_id: str, report: Path | None, local: bool) -> 
     from migrator.run.rollback import roll_back
 
     with opened_plan(plan_path, local=local) as plan:
-        result = roll_back(plan, run_id, progress=show_progress(), report_file=report)
-    show(result.to_text())
+        result = roll_back(plan, run_id, progress=show_progress(), report_file=report_file(report))
+    show_result(result, report)
     if result.error:
         complain(result.error.message, result.error.code, result.exit_code)
     return result.exit_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import click
 
 from migrator.cli.follow import follow as follow_run
 from migrator.cli.logs import log_options
-from migrator.cli.options import file_option, local_option, opened_plan, plan_argument, show_progress
-from migrator.cli.outcome import complain, show
+from migrator.cli.options import local_option, opened_plan, plan_argument, report_file, report_option, show_progress
+from migrator.cli.outcome import complain, show, show_result
 
 _log = logging.getLogger("migrator.cli")
 
@@ -28,6 +27,7 @@ def runs(plan_path: Path, output_format: str, follow: bool) -> int:
     that was taken back is `rolled back`; where that was cut off, it is `rollback unfinished`, and `migrator rollback`
     goes on with it. --follow only looks on: Ctrl-C ends the looking, and the exit code is 0 however the run ends.
     """
+    from migrator.run.jsonfile import json_text
     from migrator.run.runs import past_runs
 
     with opened_plan(plan_path) as plan:
@@ -37,14 +37,14 @@ def runs(plan_path: Path, output_format: str, follow: bool) -> int:
         past = past_runs(plan)
     for damage in past.damaged:
         _log.warning("%s", damage)
-    show(json.dumps(past.to_json(), ensure_ascii=False, indent=2) if output_format == "json" else past.to_text())
+    show(json_text(past.to_json()) if output_format == "json" else past.to_text())
     return 0
 
 
 @click.command()
 @plan_argument
 @click.option("--dry-run", is_flag=True, help="Do everything but send, and close nothing.")
-@file_option("--report", help="Also write the report, as JSON, to FILE.")
+@report_option
 @local_option
 @log_options
 def retry(plan_path: Path, dry_run: bool, report: Path | None, local: bool) -> int:
@@ -56,8 +56,8 @@ def retry(plan_path: Path, dry_run: bool, report: Path | None, local: bool) -> i
     from migrator.run.replay import retry_plan
 
     with opened_plan(plan_path, local=local) as plan:
-        result = retry_plan(plan, dry_run=dry_run, progress=show_progress(), report_file=report)
-    show(result.to_text())
+        result = retry_plan(plan, dry_run=dry_run, progress=show_progress(), report_file=report_file(report))
+    show_result(result, report)
     if result.error:
         complain(result.error.message, result.error.code, result.exit_code)
     return result.exit_code

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from migrator.cli.logs import log_options
-from migrator.cli.options import file_option, local_option, opened_plan, plan_argument, show_progress
+from migrator.cli.options import local_option, opened_plan, output_option, plan_argument, show_progress
 from migrator.cli.outcome import show, show_or_save
 from migrator.errors import UsageError
 
@@ -138,7 +138,7 @@ def check_tables(plan_path: Path, local: bool) -> int:
     help="A CloudFormation template, a Terraform module, or the requests that `table create` sends.",
 )
 @click.option("--alarms", is_flag=True, help="Add alarms on throttled reads and writes of each table and global index.")
-@file_option("-o", "--output", "output", help="Write the result to FILE instead of standard output.")
+@output_option
 @log_options
 def export_definitions(plan_path: Path, output_format: str, alarms: bool, output: Path | None) -> None:
     """Write the tables as code, for those who keep them there. No target is asked.

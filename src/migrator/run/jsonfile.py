@@ -17,16 +17,19 @@ def write_json(path: str | Path, document: dict[str, Any]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as file:
-            file.write(_encoded(document))
+            file.write(f"{json_text(document)}\n".encode())
     except OSError as error:
         raise StoppedError(f"{target}: cannot be written: {error.strerror}", code="report_unwritable") from error
 
 
-def _encoded(document: dict[str, Any]) -> bytes:
+def json_text(document: dict[str, Any]) -> str:
+    """The document as all commands spell it."""
+    text = json.dumps(document, ensure_ascii=False, indent=2)
     try:
-        return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
+        text.encode()
     except UnicodeEncodeError:  # a lone surrogate, from JSON in the source
-        return (json.dumps(document, indent=2) + "\n").encode("ascii")
+        text = json.dumps(document, indent=2)
+    return text
 
 
 def timestamp(moment: datetime) -> str:
