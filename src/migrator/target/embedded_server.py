@@ -24,12 +24,14 @@ from types import FrameType
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from migrator.target import embedded_files as files
 from migrator.target import embedded_store as store
+from migrator.target.embedded_answers import quick_answers
 from migrator.target.embedded_reads import Writes, quick_reads
 
 #: "Signature Version 4": AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request
@@ -114,9 +116,10 @@ def run(
             store.restore(folder / files.TABLES)
         token = files.new_token()
         writes = Writes()
-        for name, method in quick_reads(writes).items():
-            cleanup.callback(setattr, Table, name, getattr(Table, name))
-            setattr(Table, name, method)
+        for owner, methods in ((Table, quick_reads(writes)), (BaseJSONSerializer, quick_answers())):
+            for name, method in methods.items():
+                cleanup.callback(setattr, owner, name, getattr(owner, name))
+                setattr(owner, name, method)
         application = LocalApplication(DomainDispatcherApplication(create_backend_app), token, writes)
         server = _bind(port, application)
         cleanup.callback(server.server_close)
