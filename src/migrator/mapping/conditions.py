@@ -13,6 +13,7 @@ from typing import Any
 
 from migrator.errors import RowRejected
 from migrator.mapping.canonical import canonical_bytes
+from migrator.mapping.key_proofs import disjoint
 from migrator.mapping.keys import key_renderer
 from migrator.mapping.model import (
     Attributes,
@@ -25,7 +26,7 @@ from migrator.mapping.model import (
     Operand,
     Template,
 )
-from migrator.mapping.templates import Lookup, column_value, disjoint, render_text
+from migrator.mapping.templates import Lookup, column_value, render_text
 from migrator.mapping.validate import check_asked_key
 from migrator.mapping.values import number_text, to_attribute_value
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from migrator.errors import Problem, RowRejected
 from migrator.mapping.document import FIXED_ITEMS
 from migrator.mapping.evaluate import RenderContext
+from migrator.mapping.key_proofs import key_pattern
 from migrator.mapping.model import (
     AccessPattern,
     Attributes,
@@ -18,7 +19,6 @@ from migrator.mapping.model import (
     Template,
 )
 from migrator.mapping.render import render_fixed
-from migrator.mapping.templates import key_pattern
 from migrator.run.fitting import FittedFile
 from migrator.run.plan import Plan
 from migrator.run.segment import Unit

@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from migrator.errors import StoppedError
 from migrator.run.worker import WORKER
-from migrator.target.governor import Clock, Governor
+from migrator.target.governor import Governor
 from migrator.target.lending import Drawn, Lent
+from migrator.target.pace import Clock
 
 Result = TypeVar("Result")
 

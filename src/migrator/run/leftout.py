@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from migrator.errors import DocumentError
+from migrator.mapping.key_proofs import key_pattern
 from migrator.mapping.model import Template
-from migrator.mapping.templates import fill, is_of_file, key_pattern
+from migrator.mapping.templates import fill, is_of_file
 from migrator.run.binding import BoundEntity
 from migrator.run.fitting import context_of
 from migrator.run.opened import OpenRun

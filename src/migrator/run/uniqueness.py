@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from migrator.mapping.key_proofs import disjoint, proves_unique, set_apart
 from migrator.mapping.model import TableDefinition, Template
-from migrator.mapping.templates import disjoint, fill, proves_unique, set_apart
+from migrator.mapping.templates import fill
 from migrator.run.segment import Unit
 from migrator.source.schema import Schema, Table
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from migrator.target.governor import UNLIMITED, Bucket, Clock
+from migrator.target.pace import UNLIMITED, Bucket, Clock
 
 # Of the rate, what a borrower has until it is told its share: a bucket without any rate would never fill.
 _TRICKLE = 0.001

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from migrator.mapping.key_proofs import disjoint, key_pattern, proves_unique, set_apart
 from migrator.mapping.model import ColumnValue, FilterCall
-from migrator.mapping.templates import (
-    TemplateError,
-    disjoint,
-    fill,
-    key_pattern,
-    parse_column,
-    parse_template,
-    proves_unique,
-    render_text,
-    set_apart,
-)
+from migrator.mapping.templates import TemplateError, fill, parse_column, parse_template, render_text
 from migrator.source.schema import Column
 
 

@@ -13,8 +13,9 @@ from migrator.run import renewing
 from migrator.run.lease import Lease, LeaseLost, Leases, Terms, Told
 from migrator.run.renewing import Renewal
 from migrator.run.worker import WORKER
-from migrator.target.governor import UNLIMITED, Bucket, Governor, Pace
+from migrator.target.governor import Governor
 from migrator.target.lending import Drawn
+from migrator.target.pace import UNLIMITED, Bucket, Pace
 
 LASTS_S = 10.0
 

@@ -2,7 +2,8 @@ import multiprocessing
 
 import pytest
 
-from migrator.target.governor import UNLIMITED, Bucket, Governor, Pace, governors, write_capacity
+from migrator.target.governor import Governor, governors, write_capacity
+from migrator.target.pace import UNLIMITED, Bucket, Pace
 
 
 def run(governor, clock, seconds, units=25.0, capacity=None):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.target.governor import UNLIMITED
 from migrator.target.lending import Drawn, Lender, Lent, apportion
+from migrator.target.pace import UNLIMITED
 
 ROUND_S = 0.5
 

@@ -7,7 +7,8 @@ import pytest
 
 from migrator.errors import TargetError
 from migrator.target.backoff import BRIEF, Timing, ask
-from migrator.target.governor import UNLIMITED, Bucket, Governor, Pace
+from migrator.target.governor import Governor
+from migrator.target.pace import UNLIMITED, Bucket, Pace
 from migrator.target.paced import PacedAsk, Turns
 
 

@@ -4,7 +4,8 @@ from botocore.exceptions import ReadTimeoutError
 from migrator.errors import TargetError
 from migrator.target import batch
 from migrator.target.backoff import RetryPolicy
-from migrator.target.governor import Bucket, Governor
+from migrator.target.governor import Governor
+from migrator.target.pace import Bucket
 from migrator.target.writer import BYTES_IN_FLIGHT_MAX, Writer
 
 
