@@ -114,6 +114,8 @@ class Migration:
         totals = outcome.report["totals"]
         assert totals["written"] == len(self.items())
         assert totals["rejected"] == len(rejected(outcome))
+        for entity in outcome.report["entities"]:
+            assert entity["items"] == entity["written"] + entity["skipped"] + entity["failed"]
 
     def assert_holds_once(self, outcome: Outcome, expected: Expected) -> None:
         assert outcome.exit_code == expected.exit_code, outcome.stderr  # I3

@@ -224,6 +224,12 @@ def test_37_a_terminated_run_goes_on(project: Project) -> None:
         project.await_requests(process, 12)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 143
+    (kept,) = project.state.glob("runs/*/report.json")
+    report = json.loads(kept.read_text())
+    assert report["status"] == "interrupted"
+    assert report["totals"]["written"] == len(scan(project.client, TABLE))
+    for entity in report["entities"]:
+        assert entity["items"] == entity["written"] + entity["skipped"] + entity["failed"]
     outcome = finish(project)
     assert outcome.report["resumed"]
     project.check(outcome)

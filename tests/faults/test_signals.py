@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -13,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from cut_off import held_at_write, in_short_segments, running
-from door_faults import Script
+from door_faults import Script, delay
 from migration import ROW, Migration
 from oracle_rows import expected_of
 
@@ -44,6 +45,23 @@ def test_37_a_second_signal_ends_a_run_at_once_and_leaves_no_process(filled: Mig
         assert process.wait(10) == 143
         await_gone(process.pid)
     filled.assert_holds(filled.run(), expected_of(filled.source, ROW))
+
+
+def test_37_a_signal_that_comes_twice_at_once_is_one(filled: Migration) -> None:
+    filled.write(ROW, batch_size=5, connections=1)
+    filled.door.faults.append(delay(0.4))
+    with running(in_short_segments(filled.migrator), "run", str(filled.plan)) as process:
+        while not filled.door.requests["BatchWriteItem"]:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)  # or the two may reach the process as one
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+    filled.door.faults.clear()
+    (report,) = filled.state.glob("faults/runs/*/report.json")
+    assert json.loads(report.read_text())["status"] == "interrupted"
+    filled.assert_holds(filled.resume(), expected_of(filled.source, ROW))
 
 
 # ---- 38: SIGINT where something is half done

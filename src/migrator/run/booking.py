@@ -40,7 +40,7 @@ def book(entity: EntityResult, result: SegmentResult) -> EntityResult:
         entity,
         read=entity.read + result.read,
         rendered_rows=entity.rendered_rows + result.rendered_rows,
-        items=entity.items + result.items,
+        items=entity.items + result.items - write.unsent,
         written=entity.written + write.written,
         skipped=entity.skipped + result.skipped + write.skipped,
         unchanged=entity.unchanged + result.unchanged,

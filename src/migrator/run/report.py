@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: The first that applies is the exit code of a command.
 EXIT_CODES_BY_PRECEDENCE = (130, 143, 5, 2, 3, 4, 1, 0)
 
-_TOTALS = ("read", "items", "written", "skipped", "unchanged", "deleted", "rejected", "failed", "write_units")
+_TOTALS = ("read", "items", "written", "skipped", "unchanged", "deleted", "rejected", "failed", "unsent", "write_units")
 _STATUS_BY_EXIT_CODE = {0: "succeeded", 1: "completed_with_rejects", 130: "interrupted", 143: "interrupted"}
 
 
@@ -141,7 +141,8 @@ def _wrong_accounts(entity: EntityResult, *, stopped: bool) -> Iterable[str]:
     rows = entity.rendered_rows + entity.rejected
     if rows != entity.read:
         yield f"{entity.entity}: {entity.read} rows read, {rows} rendered or rejected"
-    settled = entity.written + entity.skipped + entity.failed + entity.unchanged
-    items = settled + (entity.unsent if stopped else 0)
+    items = entity.written + entity.skipped + entity.failed + entity.unchanged
     if items != entity.items:
         yield f"{entity.entity}: {entity.items} items, {items} written, skipped, failed or unchanged"
+    if entity.unsent and not stopped:
+        yield f"{entity.entity}: {entity.unsent} items were not sent"

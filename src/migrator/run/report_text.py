@@ -48,6 +48,8 @@ def _notes(report: RunReport) -> Iterable[str]:
         yield f"rejected rows: {report.rejects}"
     if report.failed and any(entity.failed for entity in report.entities):
         yield f"failed items: {report.failed}"
+    if unsent := report.totals()["unsent"]:
+        yield f"not sent when the run stopped: {unsent:,} more items, which were rendered"
     if report.verification:
         yield report.verification.to_text()
     if report.retry and report.retry.run_id:

@@ -27,7 +27,7 @@ class EntityResult:
     deleted: int = 0  #: items that no row gives any more; none of `items`
     rejected: int = 0
     failed: int = 0
-    unsent: int = 0  #: rendered, but the run stopped before; for the accounts only
+    unsent: int = 0  #: items that were rendered, but the run stopped before; none of `items`
     warnings: int = 0
     bytes: int = 0
     index_entries: int = 0  #: with index_bytes, for a dry run's forecast only
@@ -48,6 +48,7 @@ class EntityResult:
             "deleted": self.deleted,
             "rejected": self.rejected,
             "failed": self.failed,
+            "unsent": self.unsent,
             "warnings": self.warnings,
             "bytes": self.bytes,
             "write_units": number(self.write_units),

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
+
+# timeout(1) signals the process and then its group, so that it comes twice: one wish, not two.
+_ECHO_S = 0.5
 
 
 class Flag(Protocol):
@@ -25,18 +29,24 @@ class StopSignal:
     def __init__(self, flag: Flag) -> None:
         self.flag = flag
         self.signal_number: int | None = None
+        self._signalled_at = 0.0
 
     def stop(self, signal_number: int | None = None) -> None:
-        self.signal_number = self.signal_number or signal_number
+        if signal_number and not self.signal_number:
+            self.signal_number, self._signalled_at = signal_number, time.monotonic()
         self.flag.set()
+
+    def is_repeated(self) -> bool:
+        """Whether a signal that comes now is another one: the process is to end at once."""
+        return self.signal_number is not None and time.monotonic() - self._signalled_at >= _ECHO_S
 
 
 @contextmanager
 def heeding_signals(stop: StopSignal) -> Iterator[None]:
-    """SIGINT and SIGTERM set `stop` for as long as this is open; a second one ends the process at once."""
+    """SIGINT and SIGTERM set `stop` for as long as this is open; another one, later, ends the process at once."""
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.flag.is_set() and stop.signal_number:
+        if stop.is_repeated():
             os._exit(128 + number)  # the workers see their parent gone and end too
         stop.stop(number)
 

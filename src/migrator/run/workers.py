@@ -86,7 +86,7 @@ class Workers:
 def working(crew: Crew, *, max_duration_s: float | None = None) -> Iterator[Workers]:
     """The crew at work, for one command, which begins with this.
 
-    SIGINT and SIGTERM ask for a stop; a second one ends the process at once. So does the end of `max_duration_s`.
+    SIGINT, SIGTERM and the end of `max_duration_s` ask for a stop; another signal, later, ends the process at once.
     """
     with heeding_signals(crew.stop), crew.executor() as executor, stopping_after(crew.stop, max_duration_s):
         yield Workers(crew, executor)

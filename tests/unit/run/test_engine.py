@@ -258,12 +258,14 @@ def test_the_report_has_the_keys_of_its_contract_and_is_kept(shop: Shop) -> None
     assert document["target"] == {"region": "us-east-1", "endpoint_url": shop.url, "tables": [shop.table]}
     fixed, person = document["entities"]
     assert " ".join(person) == (
-        "entity table source read items written skipped unchanged deleted rejected failed warnings bytes write_units"
-        " duration_s"
+        "entity table source read items written skipped unchanged deleted rejected failed unsent warnings bytes"
+        " write_units duration_s"
     )
     assert (fixed["entity"], fixed["source"], fixed["read"], fixed["written"]) == ("items", None, 0, 1)
     assert (person["entity"], person["source"], person["read"], person["written"]) == ("Person", "people", 3, 3)
-    assert " ".join(document["totals"]) == "read items written skipped unchanged deleted rejected failed write_units"
+    assert " ".join(document["totals"]) == (
+        "read items written skipped unchanged deleted rejected failed unsent write_units"
+    )
     assert " ".join(document["requests"]) == "sent retried throttled unprocessed_items latency_ms"
     assert set(document["requests"]["latency_ms"]) == {"mean", "p50", "p99"}
     assert document["error"] is None

@@ -71,6 +71,7 @@ def test_the_json_is_exactly_the_documented_one() -> None:
                 "deleted": 0,
                 "rejected": 0,
                 "failed": 0,
+                "unsent": 0,
                 "warnings": 0,
                 "bytes": 4096,
                 "write_units": 7,
@@ -86,6 +87,7 @@ def test_the_json_is_exactly_the_documented_one() -> None:
             "deleted": 0,
             "rejected": 0,
             "failed": 0,
+            "unsent": 0,
             "write_units": 7,
         },
         "requests": {
@@ -101,6 +103,7 @@ def test_the_json_is_exactly_the_documented_one() -> None:
     }
 
 
+INTERRUPTED = RunError.of(InterruptedRun(15))
 DIFFERENT = VerifyReport("madmall", [EntityComparison("User", "t", 5, 5, missing=1)], 0, [], None)
 REJECTED = replace(USER, read=6, rejected=1)
 FAILED = replace(USER, written=4, failed=1)
@@ -147,10 +150,11 @@ def test_accounts_that_do_not_add_up_are_an_error_naming_the_entity(wrong: Entit
 
 
 def test_items_may_be_unsent_only_where_the_run_was_stopped() -> None:
-    entity = replace(USER, written=2, unsent=3)
-    check_accounts(replace(REPORT, entities=(entity,), error=RunError.of(InterruptedRun(15))))
-    with pytest.raises(MigratorError):
-        check_accounts(replace(REPORT, entities=(entity,)))
+    stopped = replace(REPORT, entities=(replace(USER, items=2, written=2, unsent=3),), error=INTERRUPTED)
+    check_accounts(stopped)
+    assert stopped.to_text().splitlines()[-2] == "not sent when the run stopped: 3 more items, which were rendered"
+    with pytest.raises(MigratorError, match="User: 3 items were not sent"):
+        check_accounts(replace(stopped, error=None))
 
 
 def test_the_text_has_a_line_for_each_entity_and_a_total() -> None:
