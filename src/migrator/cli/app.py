@@ -62,6 +62,7 @@ for command in (
 
 def _end_on_sigterm(number: int, _frame: FrameType | None) -> NoReturn:
     """As SIGINT does: unwind, so that snapshots and server processes are let go. A run sets a handler of its own."""
+    signal.signal(number, signal.SIG_IGN)  # timeout(1) sends it twice
     sys.exit(128 + number)
 
 
