@@ -71,6 +71,12 @@ def answers(client: Any) -> list[Any]:
         client.put_item(TableName="t", Item=EVERYTHING, ReturnValues="ALL_OLD"),
         client.describe_table(TableName="t"),
     ]
+    refused = {"ConditionExpression": "attribute_not_exists(PK)", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    put = {"TableName": "t", "Item": EVERYTHING, **refused}
+    for call, asked in ((client.put_item, put), (client.transact_write_items, {"TransactItems": [{"Put": put}]})):
+        with pytest.raises(client.exceptions.ClientError) as caught:
+            call(**asked)
+        documents.append(caught.value.response)
     for document in documents:
         del document["ResponseMetadata"]
     assert len(kept) == len(documents)
@@ -79,7 +85,7 @@ def answers(client: Any) -> list[Any]:
 
 def test_every_answer_is_the_same(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     by_moto = answers(dynamodb)
-    assert by_moto[4]["Item"] == EVERYTHING
+    assert by_moto[4]["Item"] == by_moto[9]["Item"] == EVERYTHING
     written: list[str] = []
     for name, method in quick_answers().items():
 
