@@ -159,6 +159,13 @@ def test_rejects_are_counted_by_reason(tmp_path: Path) -> None:
     assert "pattern User · email 2" in text
 
 
+def test_what_was_not_sent_before_a_stop_is_told() -> None:
+    (entity,) = REPORT.entities
+    stopped = replace(REPORT, entities=[replace(entity, unsent=1234)], error=RunError("x", "stopped", retryable=True))
+    assert "Rendered by then, and not sent: 1,234 more items." in Elements(run_to_html(stopped)).text
+    assert "not sent" not in run_to_html(replace(stopped, entities=[entity]))
+
+
 def test_of_many_files_the_first_are_listed_and_those_set_aside_named() -> None:
     read = [FileResult(f"/tenants/{n}.sqlite", "f00d") for n in range(30)]
     left_out = FileResult("/tenants/x.sqlite", error=SetAside("/tenants/x.sqlite", "document", "no <table>\n  hint"))
