@@ -24,8 +24,8 @@ def _lines(design: Design) -> Iterator[str]:
 
 def _table(table: TableDesign) -> Iterator[str]:
     keys = ", ".join(f"{key.name} ({key.type})" for key in table.keys)
-    indexes = "1 index" if len(table.indexes) == 1 else f"{len(table.indexes)} indexes"
-    yield f"table {table.name}: {keys}; {indexes}, {count_of(len(table.patterns), 'access pattern')}"
+    indexes, patterns = count_of(len(table.indexes), "index", "es"), count_of(len(table.patterns), "access pattern")
+    yield f"table {table.name}: {keys}; {indexes}, {patterns}"
     for reason in table.reasons:
         yield from _wrapped(reason)
     for entity in table.entities:

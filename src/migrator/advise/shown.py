@@ -97,9 +97,9 @@ def names_of(names: Sequence[str]) -> str:
     return ", ".join(map(named, names))
 
 
-def count_of(number: int, word: str) -> str:
+def count_of(number: int, word: str, plural_end: str = "s") -> str:
     """
-    >>> count_of(1, "row"), count_of(1200, "table")
-    ('1 row', '1,200 tables')
+    >>> count_of(1, "row"), count_of(1200, "table"), count_of(2, "index", "es")
+    ('1 row', '1,200 tables', '2 indexes')
     """
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    return f"{number:,} {word}{'' if number == 1 else plural_end}"

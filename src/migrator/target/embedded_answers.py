@@ -18,22 +18,25 @@ _moto_structure: Callable[..., None] = BaseJSONSerializer._serialize_type_struct
 _VALUE = "AttributeValue"
 
 
-def quick_answers() -> dict[str, Callable[..., None]]:
-    """Methods of moto's serializer to put in the place of its own, by their names."""
+def _write_map(serializer: Any, serialized: Any, value: Any, shape: MapShape, key: str) -> None:
+    if shape.value.name != _VALUE:
+        _moto_map(serializer, serialized, value, shape, key)
+    else:
+        serializer._default_serialize(serialized, _items(value), shape, key)
 
-    def write_map(serializer: Any, serialized: Any, value: Any, shape: MapShape, key: str) -> None:
-        if shape.value.name != _VALUE:
-            _moto_map(serializer, serialized, value, shape, key)
-        else:
-            serializer._default_serialize(serialized, _items(value), shape, key)
 
-    def write_structure(serializer: Any, serialized: Any, value: Any, shape: StructureShape, key: str) -> None:
-        if shape.name != _VALUE:
-            _moto_structure(serializer, serialized, value, shape, key)
-        else:
-            serializer._default_serialize(serialized, _as_json(value), shape, key)
+def _write_structure(serializer: Any, serialized: Any, value: Any, shape: StructureShape, key: str) -> None:
+    if shape.name != _VALUE:
+        _moto_structure(serializer, serialized, value, shape, key)
+    else:
+        serializer._default_serialize(serialized, _as_json(value), shape, key)
 
-    return {"_serialize_type_map": write_map, "_serialize_type_structure": write_structure}
+
+#: Methods of moto's serializer to put in the place of its own, by their names
+QUICK_ANSWERS: Mapping[str, Callable[..., None]] = {
+    "_serialize_type_map": _write_map,
+    "_serialize_type_structure": _write_structure,
+}
 
 
 def _items(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from migrator.target import embedded_files as files
 from migrator.target import embedded_store as store
-from migrator.target.embedded_answers import quick_answers
+from migrator.target.embedded_answers import QUICK_ANSWERS
 from migrator.target.embedded_reads import Writes, quick_reads
 
 #: "Signature Version 4": AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request
@@ -116,7 +116,7 @@ def run(
             store.restore(folder / files.TABLES)
         token = files.new_token()
         writes = Writes()
-        for owner, methods in ((Table, quick_reads(writes)), (BaseJSONSerializer, quick_answers())):
+        for owner, methods in ((Table, quick_reads(writes)), (BaseJSONSerializer, QUICK_ANSWERS)):
             for name, method in methods.items():
                 cleanup.callback(setattr, owner, name, getattr(owner, name))
                 setattr(owner, name, method)

@@ -52,7 +52,7 @@ def ask_optional(
             policy=policy,
             timing=timing,
         )
-    except NotImplementedError:  # moto inside this process
+    except NotImplementedError:  # what moto raises for an operation it lacks, where it runs in this process
         return LACKING
     except TargetError as error:
         if _is_lack(error.__cause__):

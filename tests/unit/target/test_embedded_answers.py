@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 from moto.core.serialize import BaseJSONSerializer
 
-from migrator.target.embedded_answers import quick_answers
+from migrator.target.embedded_answers import QUICK_ANSWERS
 
 EVERYTHING: dict[str, Any] = {
     "PK": {"S": 'ä\n"#€'},
@@ -87,7 +87,7 @@ def test_every_answer_is_the_same(dynamodb: Any, monkeypatch: pytest.MonkeyPatch
     by_moto = answers(dynamodb)
     assert by_moto[4]["Item"] == by_moto[9]["Item"] == EVERYTHING
     written: list[str] = []
-    for name, method in quick_answers().items():
+    for name, method in QUICK_ANSWERS.items():
 
         def noted(*given: Any, name: str = name, method: Any = method) -> None:
             written.append(name)
