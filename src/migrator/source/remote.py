@@ -21,9 +21,9 @@ from migrator.errors import StoppedError
 from migrator.source.failure import Failure, source_failure
 from migrator.source.paths import COMPANIONS, bucket_and_key, is_glob, key_matcher, literal_prefix
 from migrator.source.private_copy import NO_ROOM
+from migrator.source.storage import BLOCK_BYTES
 from migrator.wholefile import whole_file
 
-_BLOCK_BYTES = 4 * 1024 * 1024
 #: A file of which nothing has come for so long is not being fetched.
 _FETCHED_IN_S = 24 * 3600
 #: Of an object put in one request and not encrypted by a key of KMS: elsewhere an ETag says nothing of the bytes.
@@ -152,7 +152,7 @@ def _new_file(path: Path, url: str) -> Iterator[BinaryIO]:
 def _copy(body: Any, part: BinaryIO, stop: Callable[[], bool]) -> tuple[int, str]:
     """How many bytes came, and their MD5."""
     size, seen = 0, hashlib.md5(usedforsecurity=False)
-    for block in body.iter_chunks(_BLOCK_BYTES):
+    for block in body.iter_chunks(BLOCK_BYTES):
         if stop():
             raise StoppedError("stopped while the source was fetched", code="interrupted", retryable=True)
         part.write(block)
