@@ -16,6 +16,7 @@ import orjson
 from migrator.limits import NESTING_LEVELS
 from migrator.mapping.column_members import EMPTY_LISTS, NULL_WIRE, Named, lists, merged
 from migrator.mapping.columns import Column, Wires, booleans, numbers, odd_numbers, plain_numbers, texts
+from migrator.mapping.counts import Listed
 from migrator.mapping.jsontext import parse_json
 from migrator.mapping.wirevalues import (
     NAME_CHARACTERS_MAX,
@@ -48,7 +49,8 @@ def _one_by_one(column: Column, name: str, depth: int) -> Wires:
         raise Odd  # text with another meaning, or with a blank before it
     kinds, values, surplus = zip(*[any_value(parse_json(text), "", name, depth) for text in column], strict=True)
     whole = [OPENINGS[kind] + value for kind, value in zip(kinds, values, strict=True)]
-    return Wires((whole,), 0, ([more + escapes(value) for more, value in zip(surplus, values, strict=True)],))
+    surpluses = [more + escapes(value) for more, value in zip(surplus, values, strict=True)]
+    return Wires((whole,), 0, (Listed(surpluses),))
 
 
 class _Real(str):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import accumulate, compress, repeat
-from operator import add, sub
+from operator import add
 from typing import Any
 
 import orjson
 
 from migrator.limits import ITEM_SIZE_BYTES, WRITE_UNIT_BYTES
 from migrator.mapping.columns import Column, Wires
+from migrator.mapping.counts import Counts, Grouped, Lengths, Listed, Mixed, Scattered, Summed
 from migrator.mapping.encoded import EncodedItems
 from migrator.mapping.model import IndexDefinition
 from migrator.mapping.wirevalues import (
@@ -37,7 +38,7 @@ class Named:
         self._surplus_of_one = ENTRY_SURPLUS if nested else ATTRIBUTE_SURPLUS
         self._pieces: list[bytes | Sequence[bytes]] = []
         self._surplus = 0
-        self._surpluses: list[Sequence[int]] = []
+        self._surpluses: list[Counts] = []
         self._present: dict[str, list[bool]] = {}  #: of names that some rows lack
         self._later: list[Callable[[], None]] = []
 
@@ -56,13 +57,13 @@ class Named:
         given = [value for value in column if value is not None]
         wires = form(given) if given else Wires(())
         before = self._before(name)
-        whole, surplus = iter(wires.joined(len(given), before)), iter(wires.summed(len(given)))
-        absent, more = (before + NULL_WIRE, TRUE_SURPLUS) if keep else (b"", -self._surplus_of_one)
-        self._pieces.append([absent if v is None else next(whole) for v in column])
+        whole, present = iter(wires.joined(len(given), before)), [value is not None for value in column]
+        absent, surplus = (before + NULL_WIRE, TRUE_SURPLUS) if keep else (b"", -self._surplus_of_one)
+        self._pieces.append([next(whole) if there else absent for there in present])
         self._surplus += self._surplus_of_one
-        self._surpluses.append([more if v is None else next(surplus) for v in column])
+        self._surpluses.append(Scattered(present, wires.surplus_of(len(given)), surplus))
         if not keep:
-            self._present[name] = [v is not None for v in column]
+            self._present[name] = present
 
     def _before(self, name: str) -> bytes:
         return (b"}," if self._pieces or self._in_order else b"{") + orjson.dumps(name) + b":"
@@ -82,36 +83,34 @@ class Named:
         wires = Wires(tuple(self._pieces)).joined(self._count, after=b"}}")
         if self._in_order:
             wires = [b"{" + wire.removeprefix(b"},") for wire in wires]
-        sizes: Iterable[int] = map(len, wires)
-        for surplus in self._surpluses:
-            sizes = map(sub, sizes, surplus)
-        exact = list(map(sub, sizes, repeat(self._surplus + len("{}}") - len("},"))))
-        return EncodedItems(wires, list(identities), exact, self._units(indexes, exact))
-
-    def _units(self, indexes: Sequence[IndexDefinition], sizes: list[int]) -> list[int]:
-        """One per started KB, for the table and for each index that the item is in."""
-        largest = max(sizes)
+        sizes = Lengths(wires, Summed(self._count, self._surplus + len("{}}") - len("},"), self._surpluses))
+        places = self._places(indexes)
+        # On the wire an item is longer than it counts.
+        if max(map(len, wires)) <= WRITE_UNIT_BYTES:
+            return EncodedItems(wires, list(identities), list(places), sizes)
+        exact = list(sizes.each())
+        largest = max(exact)
         is_large = largest > WRITE_UNIT_BYTES
         if largest > ITEM_SIZE_BYTES or (is_large and any(index.projection != "ALL" for index in indexes)):
             raise Odd
+        units = [n * -(-size // WRITE_UNIT_BYTES) for n, size in zip(places, exact, strict=True)]
+        return EncodedItems(wires, list(identities), units, Listed(exact))
+
+    def _places(self, indexes: Sequence[IndexDefinition]) -> Iterable[int]:
+        """In how many places each item stands: the table, and each index that it enters."""
         places: Iterable[int] = repeat(1, self._count)
         for index in indexes:
             present = [self._present[key.name] for key in index.key_attributes if key.name in self._present]
             places = map(add, places, map(all, zip(*present, strict=True)) if present else repeat(1))
-        if not is_large:
-            return list(places)
-        return [n * -(-size // WRITE_UNIT_BYTES) for n, size in zip(places, sizes, strict=True)]
+        return places
 
 
 def lists(counts: Sequence[int], members: Wires) -> Wires:
     """So many of the members for each list in turn."""
     ends = list(accumulate(counts))
     spans = list(map(slice, (0, *ends), ends))
-    each = MEMBER_SURPLUS + members.surplus
-    surplus = [each * count + FILLED_SURPLUS if count else EMPTY_SURPLUS for count in counts]
-    if members.surpluses:
-        further = list(Wires((), 0, members.surpluses).summed(ends[-1]))
-        surplus = [own + sum(further[span]) for own, span in zip(surplus, spans, strict=True)]
+    of_members = Summed(ends[-1], MEMBER_SURPLUS + members.surplus, members.surpluses)
+    surplus = Grouped(counts, of_members, FILLED_SURPLUS, EMPTY_SURPLUS)
     begin, inner, end = members.parted(ends[-1])
     between = end + b"}," + begin
     joined = [between.join(inner[span]) for span in spans]
@@ -124,10 +123,11 @@ def lists(counts: Sequence[int], members: Wires) -> Wires:
 
 def merged(column: Column, kinds: Sequence[Hashable], form: Callable[[Column], Wires]) -> Wires:
     """A column of several kinds of values, each of which has a form of its own."""
-    wires, surpluses = {}, {}
+    wires: dict[Hashable, Iterator[bytes]] = {}
+    surpluses: dict[Hashable, Counts] = {}
     for kind in set(kinds):
         own = list(compress(column, [each == kind for each in kinds]))
         formed = form(own)
         wires[kind] = iter(formed.joined(len(own)))
-        surpluses[kind] = iter(formed.summed(len(own)))
-    return Wires(([next(wires[kind]) for kind in kinds],), 0, ([next(surpluses[kind]) for kind in kinds],))
+        surpluses[kind] = formed.surplus_of(len(own))
+    return Wires(([next(wires[kind]) for kind in kinds],), 0, (Mixed(kinds, surpluses),))

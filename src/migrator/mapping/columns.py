@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from operator import add, sub
+from operator import sub
 from typing import Any
 
 import orjson
 
 from migrator.mapping.canonical import number_size
+from migrator.mapping.counts import Counts, Listed, Summed
 from migrator.mapping.wirevalues import FALSE_SURPLUS, OPENINGS, TRUE_SURPLUS, Odd, binary, number
 
 Column = Sequence[Any]
@@ -36,12 +37,13 @@ _BOOLEAN_SURPLUS = (FALSE_SURPLUS, TRUE_SURPLUS)
 class Wires:
     """The values of a column, in pieces: what all rows have in common, and columns of what they have not.
 
-    Their surplus is told in the same way. A closing bracket of each is left to what follows it.
+    Their surplus is told in the same way, and worked out where it is asked. A closing bracket of each is left to what
+    follows it.
     """
 
     pieces: tuple[_Piece, ...]
     surplus: int = 0
-    surpluses: tuple[Sequence[int], ...] = ()
+    surpluses: tuple[Counts, ...] = ()
 
     def joined(self, count: int, before: bytes = b"", after: bytes = b"") -> list[bytes]:
         """Each value by itself."""
@@ -57,12 +59,9 @@ class Wires:
             return begin, inner[0], end
         return begin, _joined(inner, count), end
 
-    def summed(self, count: int) -> Iterable[int]:
-        """The surplus of each value."""
-        sums: Iterable[int] = repeat(self.surplus, count)
-        for each in self.surpluses:
-            sums = map(add, sums, each)
-        return sums
+    def surplus_of(self, count: int) -> Summed:
+        """The surplus of so many values."""
+        return Summed(count, self.surplus, self.surpluses)
 
 
 def _merged(*pieces: _Piece) -> list[_Piece]:
@@ -122,14 +121,41 @@ class _Surpluses(dict[bytes, int]):
 _surplus_of = _Surpluses().__getitem__
 
 
+@dataclass(frozen=True, slots=True)
+class _NumberSurplus:
+    spelled: bytes
+    between: bytes
+
+    def total(self) -> int:
+        return sum(self._iter())
+
+    def each(self) -> Iterable[int]:
+        return self._iter()
+
+    def _iter(self) -> Iterable[int]:
+        return map(_surplus_of, self.spelled.translate(_DIGITS).split(self.between))
+
+
+@dataclass(frozen=True, slots=True)
+class _EscapeSurplus:
+    """Of texts: what JSON adds to them, their two quotes included."""
+
+    values: Sequence[bytes]
+    column: Column
+
+    def total(self) -> int:
+        return sum(map(len, self.values)) - len("".join(self.column).encode())
+
+    def each(self) -> Iterable[int]:
+        return map(sub, map(len, self.values), map(len, map(str.encode, self.column)))
+
+
 def texts(column: Column) -> Wires:
     dumped = _dumped(column)
     values = dumped.split(_BETWEEN)
     if b"\\" not in dumped:
         return Wires((OPENINGS["S"], values))
-    counted = map(len, column) if "".join(column).isascii() else map(len, map(str.encode, column))
-    surplus = list(map(sub, map(len, values), counted))
-    return Wires((OPENINGS["S"], values), -len('""'), (surplus,))
+    return Wires((OPENINGS["S"], values), -len('""'), (_EscapeSurplus(values, column),))
 
 
 def numbers(column: Column) -> Wires:
@@ -143,24 +169,23 @@ def numbers(column: Column) -> Wires:
 
 def plain_numbers(spelled: bytes, between: bytes) -> Wires:
     """Numbers that are spelled as DynamoDB's are, with this between them."""
-    surplus = list(map(_surplus_of, spelled.translate(_DIGITS).split(between)))
-    return Wires((OPENINGS["N"] + b'"', spelled.split(between), b'"'), 0, (surplus,))
+    return Wires((OPENINGS["N"] + b'"', spelled.split(between), b'"'), 0, (_NumberSurplus(spelled, between),))
 
 
 def odd_numbers(column: Column) -> Wires:
     """Any numbers, each by itself. Raises RowRejected."""
     values, surplus = zip(*map(number, column), strict=True)
-    return Wires((OPENINGS["N"], values), 0, (surplus,))
+    return Wires((OPENINGS["N"], values), 0, (Listed(surplus),))
 
 
 def booleans(column: Column) -> Wires:
     surplus = [_BOOLEAN_SURPLUS[value] for value in column]
-    return Wires(([_BOOLEANS[value] for value in column],), 0, (surplus,))
+    return Wires(([_BOOLEANS[value] for value in column],), 0, (Listed(surplus),))
 
 
 def _binaries(column: Column) -> Wires:
     values, surplus = zip(*map(binary, column), strict=True)
-    return Wires((OPENINGS["B"], values), 0, (surplus,))
+    return Wires((OPENINGS["B"], values), 0, (Listed(surplus),))
 
 
 def _dumped(column: Column) -> bytes:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, NamedTuple, overload
 
 import orjson
@@ -20,6 +20,7 @@ import orjson
 from migrator.errors import RowRejected
 from migrator.limits import WRITE_UNIT_BYTES
 from migrator.mapping.canonical import item_size
+from migrator.mapping.counts import Counts, Listed
 from migrator.mapping.model import Attributes, AttributeValue, IndexDefinition, Item, TableDefinition
 
 
@@ -28,7 +29,7 @@ class EncodedItem(NamedTuple):
 
     wire: bytes  #: DynamoDB JSON, {"PK":{"S":"a"},…}: goes into a request's body as it is
     identity: Hashable  #: as `identity` gives it; None where no two items have one key and nobody asked for it
-    size_bytes: int  #: by DynamoDB's own size rules
+    noted_bytes: int | None  #: its size, where that is worked out
     write_units: int
 
     @property
@@ -36,27 +37,35 @@ class EncodedItem(NamedTuple):
         """The item parsed back, in the shape of boto3's low-level client: for what is not on the hot path."""
         return from_wire(json.loads(self.wire))
 
+    @property
+    def size_bytes(self) -> int:
+        """By DynamoDB's own size rules."""
+        return item_size(self.attributes) if self.noted_bytes is None else self.noted_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedItems(Sequence[EncodedItem]):
     """Many items as columns: what is done with all of them takes no object for each.
 
+    Their sizes are worked out where somebody asks. Those that were joined have lost what that takes: then each is read
+    from its item's wire.
+
     >>> items = EncodedItems.of([EncodedItem(b"{}", "a", 3, 1), EncodedItem(b"{}", "b", 4, 2)])
     >>> items.identities, items[1], len(items[1:])
-    (['a', 'b'], EncodedItem(wire=b'{}', identity='b', size_bytes=4, write_units=2), 1)
+    (['a', 'b'], EncodedItem(wire=b'{}', identity='b', noted_bytes=4, write_units=2), 1)
     """
 
     wires: list[bytes]
     identities: list[Hashable]
-    sizes: list[int]
     units: list[int]
+    sizes: Counts | None
 
     @classmethod
     def of(cls, items: Sequence[EncodedItem]) -> EncodedItems:
         if isinstance(items, EncodedItems):
             return items
         wires, identities, sizes, units = zip(*items, strict=True) if items else ((), (), (), ())
-        return cls(list(wires), list(identities), list(sizes), list(units))
+        return cls(list(wires), list(identities), list(units), None if None in sizes else Listed(sizes))
 
     @classmethod
     def joined(cls, parts: Sequence[EncodedItems]) -> EncodedItems:
@@ -64,9 +73,16 @@ class EncodedItems(Sequence[EncodedItem]):
         return cls(
             list(join(part.wires for part in parts)),
             list(join(part.identities for part in parts)),
-            list(join(part.sizes for part in parts)),
             list(join(part.units for part in parts)),
+            None,
         )
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all of them."""
+        if self.sizes is not None:
+            return self.sizes.total()
+        return sum(item.size_bytes for item in self)
 
     @overload
     def __getitem__(self, place: int) -> EncodedItem: ...
@@ -75,12 +91,16 @@ class EncodedItems(Sequence[EncodedItem]):
     def __getitem__(self, place: slice) -> EncodedItems: ...
 
     def __getitem__(self, place: int | slice) -> EncodedItem | EncodedItems:
+        sizes = None if self.sizes is None else list(self.sizes.each())
         if isinstance(place, slice):
-            return EncodedItems(self.wires[place], self.identities[place], self.sizes[place], self.units[place])
-        return EncodedItem(self.wires[place], self.identities[place], self.sizes[place], self.units[place])
+            of_these = None if sizes is None else Listed(sizes[place])
+            return EncodedItems(self.wires[place], self.identities[place], self.units[place], of_these)
+        size_bytes = None if sizes is None else sizes[place]
+        return EncodedItem(self.wires[place], self.identities[place], size_bytes, self.units[place])
 
     def __iter__(self) -> Iterator[EncodedItem]:
-        return map(EncodedItem, self.wires, self.identities, self.sizes, self.units)
+        sizes = repeat(None) if self.sizes is None else self.sizes.each()
+        return map(EncodedItem, self.wires, self.identities, sizes, self.units)
 
     def __len__(self) -> int:
         return len(self.wires)

@@ -76,10 +76,11 @@ class Comparison:
         """Items that are to be sent now: of these, or of those before. `row_of` names the row of an item."""
         digests = digests_of(items)
         new = self._known.unknown(digests)
+        every = list(items) if new else ()
         self.unchanged += len(items) - len(new)
-        entries = [Entry(digests[n], row_of(n), key_of(items[n], self._table)) for n in new]
+        entries = [Entry(digests[n], row_of(n), key_of(every[n], self._table)) for n in new]
         self._pages.add(digests, zip(new, entries, strict=True))
-        return self._intents.take([items[n] for n in new], entries)
+        return self._intents.take([every[n] for n in new], entries)
 
     def rest(self) -> Sequence[EncodedItem]:
         """What differs and is not sent yet."""

@@ -74,7 +74,7 @@ class CountingSink:
     def put(self, items: Sequence[EncodedItem]) -> None:
         columns = EncodedItems.of(items)
         self._result.written += len(items)
-        self._result.bytes += sum(columns.sizes)
+        self._result.bytes += columns.size_bytes
         self._result.write_units += sum(columns.units)
         if self._table.indexes:
             entries = [size for item in items for size in index_entry_sizes(item, self._table)]

@@ -78,7 +78,7 @@ class FileSink:
     def put(self, items: Sequence[EncodedItem]) -> None:
         columns = EncodedItems.of(items)
         self._items += len(items)
-        self._bytes += sum(columns.sizes)
+        self._bytes += columns.size_bytes
         self._window += columns.wires
         if len(self._window) >= WINDOW_ITEMS or self._bytes - self._dealt_bytes >= WINDOW_BYTES:
             self._deal()

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from migrator.errors import StoppedError
+from migrator.mapping.canonical import item_size
+from migrator.mapping.encoded import EncodedItems
 from migrator.mapping.model import Attributes
 from migrator.target.timeline import Step, Timeline
 from migrator.target.wire import Batch, BatchResult
@@ -70,6 +72,10 @@ class Tally:
         self._end_step()
         return self.result
 
+    def take(self, items: EncodedItems) -> None:
+        """What is to be written: all of it counts until it turns out that it is not."""
+        self.result.bytes += items.size_bytes
+
     def request(self, *, again: bool) -> None:
         self.result.requests_sent += 1
         self.result.retried += again
@@ -80,8 +86,8 @@ class Tally:
         result.write_units += answered.write_units
         result.unprocessed_items += unprocessed
         result.written += written
-        result.bytes += answered.written.size_bytes
         result.skipped += skipped
+        result.bytes -= answered.skipped.items.size_bytes
         if written or skipped:
             self.last_progress = self._clock()
         self._note(Step(written, answered.write_units, int(unprocessed > 0)))
@@ -93,9 +99,11 @@ class Tally:
 
     def failed(self, item: FailedItem) -> None:
         self.result.failed.append(item)
+        self.result.bytes -= item_size(item.attributes)
 
     def unsent(self, batch: Batch) -> None:
         self.result.unsent += len(batch)
+        self.result.bytes -= batch.items.size_bytes
 
     def stop(self, error: StoppedError) -> None:
         """The first reason is the one that is told."""

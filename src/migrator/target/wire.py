@@ -21,18 +21,17 @@ class Batch:
 
     items: EncodedItems
     wire_bytes: int
-    size_bytes: int
     write_units: int  #: what they cost to write, as far as can be known before
 
     @classmethod
     def of(cls, items: Sequence[EncodedItem]) -> Batch:
         """
         >>> batch = Batch.of([EncodedItem(b"{}", "a", 3, 1), EncodedItem(b"{}", "b", 4, 2)])
-        >>> batch.wire_bytes, batch.size_bytes, batch.write_units
-        (4, 7, 3)
+        >>> batch.wire_bytes, batch.write_units
+        (4, 3)
         """
         columns = EncodedItems.of(items)
-        return cls(columns, sum(map(len, columns.wires)), sum(columns.sizes), sum(columns.units))
+        return cls(columns, sum(map(len, columns.wires)), sum(columns.units))
 
     def __len__(self) -> int:
         return len(self.items.wires)

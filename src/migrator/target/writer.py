@@ -86,6 +86,7 @@ class Writer:
     def put(self, items: Sequence[EncodedItem]) -> None:
         """Take items; blocks while the window has no room."""
         columns = EncodedItems.of(items)
+        self._tally.take(columns)
         if not (self._are_new(columns) and self._take(columns)):
             for item in columns:
                 self._put_one(item)

@@ -72,6 +72,7 @@ def assert_by_columns_alike(case: Case) -> int:
         items = encoder.encode_items([raw for raw, _ in chunk])
         if items is not None:
             assert [(0, [(0, known(item))]) for item in items] == [outcome for _, outcome in chunk]
+            assert items.size_bytes == sum(item.size_bytes for item in items)
             anonymous = unasked.encode_items([raw for raw, _ in chunk])
             assert [item._replace(identity=identity_of(item, case.table)) for item in anonymous] == list(items)
             by_name = canonical.encode_items([raw for raw, _ in chunk])

@@ -36,8 +36,16 @@ def test_numbers_are_one_key_where_their_value_is_one(one, other):
 
 def test_items_as_columns_are_the_items():
     items = [encoded({**KEY, "SK": {"N": str(number)}}) for number in range(5)]
-    columns = EncodedItems.joined([EncodedItems.of(items[:2]), EncodedItems.of(items[2:])])
+    columns = EncodedItems.of(items)
     assert (list(columns), columns[3], list(columns[::2])) == (items, items[3], items[::2])
+
+
+def test_what_items_take_can_still_be_told_when_they_were_joined():
+    items = [encoded({**KEY, "SK": {"N": str(number)}, "b": {"B": b"b" * number}}) for number in range(5)]
+    joined = EncodedItems.joined([EncodedItems.of(items[:2]), EncodedItems.of(items[2:])])
+    assert [item.noted_bytes for item in joined] == [None] * 5
+    assert [item.size_bytes for item in joined] == [item.size_bytes for item in items]
+    assert joined.size_bytes == joined[::2].size_bytes + joined[1::2].size_bytes == EncodedItems.of(items).size_bytes
 
 
 def test_no_items_are_empty_columns():

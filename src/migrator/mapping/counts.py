@@ -1,0 +1,125 @@
+"""A number for each of many: their total, or each by itself, and neither before somebody asks.
+
+What items take by DynamoDB's size rules is asked of all that were written, seldom of one. A total of a column is a few
+instructions for all of its values, and each by itself is one instruction for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from operator import add, sub
+from typing import Protocol
+
+
+class Counts(Protocol):
+    """What `each` gives adds up to `total`."""
+
+    def total(self) -> int: ...
+
+    def each(self) -> Iterable[int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Known one by one."""
+
+    counts: Sequence[int]
+
+    def total(self) -> int:
+        return sum(self.counts)
+
+    def each(self) -> Iterable[int]:
+        return self.counts
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """Of so many: what is the same for each, and what others say of each.
+
+    >>> counts = Summed(3, 10, (Listed([1, 2, 3]),))
+    >>> counts.total(), list(counts.each())
+    (36, [11, 12, 13])
+    """
+
+    count: int
+    same: int
+    others: Sequence[Counts] = ()
+
+    def total(self) -> int:
+        return self.same * self.count + sum([other.total() for other in self.others])
+
+    def each(self) -> Iterable[int]:
+        sums: Iterable[int] = repeat(self.same, self.count)
+        for other in self.others:
+            sums = map(add, sums, other.each())
+        return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long each is, less what does not count."""
+
+    values: Sequence[bytes]
+    surplus: Counts
+
+    def total(self) -> int:
+        return sum(map(len, self.values)) - self.surplus.total()
+
+    def each(self) -> Iterable[int]:
+        return map(sub, map(len, self.values), self.surplus.each())
+
+
+@dataclass(frozen=True, slots=True)
+class Scattered:
+    """One for each that is there, in order, and the same for each that is absent."""
+
+    present: Sequence[bool]
+    there: Summed
+    absent: int
+
+    def total(self) -> int:
+        return self.there.total() + self.absent * (len(self.present) - self.there.count)
+
+    def each(self) -> Iterable[int]:
+        there = iter(self.there.each())
+        return [next(there) if present else self.absent for present in self.present]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """Of several kinds: those of a kind in the order in which they stand."""
+
+    kinds: Sequence[Hashable]
+    of_kind: Mapping[Hashable, Counts]
+
+    def total(self) -> int:
+        return sum([counts.total() for counts in self.of_kind.values()])
+
+    def each(self) -> Iterable[int]:
+        rest: Mapping[Hashable, Iterator[int]] = {kind: iter(counts.each()) for kind, counts in self.of_kind.items()}
+        return [next(rest[kind]) for kind in self.kinds]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Lists: of so many members each, beside what a list has by itself, filled or empty."""
+
+    lengths: Sequence[int]
+    members: Counts
+    filled: int
+    empty: int
+
+    def total(self) -> int:
+        empty = self.lengths.count(0)
+        return self.members.total() + self.filled * (len(self.lengths) - empty) + self.empty * empty
+
+    def each(self) -> Iterable[int]:
+        members = list(self.members.each())
+        ends = 0
+        counts = []
+        for length in self.lengths:
+            begin, ends = ends, ends + length
+            counts.append(self.filled + sum(members[begin:ends]) if length else self.empty)
+        return counts
