@@ -87,7 +87,8 @@ class Tally:
         result.unprocessed_items += unprocessed
         result.written += written
         result.skipped += skipped
-        result.bytes -= answered.skipped.items.size_bytes
+        if skipped:
+            result.bytes -= answered.skipped.items.size_bytes
         if written or skipped:
             self.last_progress = self._clock()
         self._note(Step(written, answered.write_units, int(unprocessed > 0)))

@@ -21,14 +21,18 @@ def open_writer(orders, clock):
 
 @pytest.fixture
 def write(open_writer, make_item):
-    """Write items with the keys "0", "1", …"""
+    """Write items with the keys "0", "1", …, all of one size."""
+
+    def item(number):
+        return make_item(f"{number}", filling={"S": "x" * (10 - len(f"{number}"))})
 
     def write(table, count=100, *, max_attempts=10, give_up_after_s=300.0, **settings):
         writer = open_writer(table, policy=RetryPolicy(max_attempts, give_up_after_s), **settings)
         for number in range(count):
-            writer.put([make_item(f"{number}")])
+            writer.put([item(number)])
         result = writer.close()
         assert result.written + result.skipped + len(result.failed) + result.unsent == count
+        assert result.bytes == result.written * item(0).size_bytes
         return result
 
     return write
