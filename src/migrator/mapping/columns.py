@@ -127,12 +127,9 @@ class _NumberSurplus:
     between: bytes
 
     def total(self) -> int:
-        return sum(self._iter())
+        return sum(self.each())
 
     def each(self) -> Iterable[int]:
-        return self._iter()
-
-    def _iter(self) -> Iterable[int]:
         return map(_surplus_of, self.spelled.translate(_DIGITS).split(self.between))
 
 

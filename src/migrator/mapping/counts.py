@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import islice, repeat
 from operator import add, sub
 from typing import Protocol
 
@@ -116,10 +116,5 @@ class Grouped:
         return self.members.total() + self.filled * (len(self.lengths) - empty) + self.empty * empty
 
     def each(self) -> Iterable[int]:
-        members = list(self.members.each())
-        ends = 0
-        counts = []
-        for length in self.lengths:
-            begin, ends = ends, ends + length
-            counts.append(self.filled + sum(members[begin:ends]) if length else self.empty)
-        return counts
+        members = iter(self.members.each())
+        return [self.filled + sum(islice(members, length)) if length else self.empty for length in self.lengths]
