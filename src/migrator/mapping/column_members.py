@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from migrator.limits import ITEM_SIZE_BYTES, WRITE_UNIT_BYTES
-from migrator.mapping.columns import Column, Wires
+from migrator.mapping.columns import Column, Wires, together
 from migrator.mapping.counts import Counts, Grouped, Lengths, Listed, Mixed, Scattered, Summed
 from migrator.mapping.encoded import EncodedItems
 from migrator.mapping.model import IndexDefinition
@@ -83,7 +83,8 @@ class Named:
         wires = Wires(tuple(self._pieces)).joined(self._count, after=b"}}")
         if self._in_order:
             wires = [b"{" + wire.removeprefix(b"},") for wire in wires]
-        sizes = Lengths(wires, Summed(self._count, self._surplus + len("{}}") - len("},"), self._surpluses))
+        surplus = Summed(self._count, self._surplus + len("{}}") - len("},"), together(self._surpluses))
+        sizes = Lengths(wires, surplus)
         places = self._places(indexes)
         # On the wire an item is longer than it counts.
         if max(map(len, wires)) <= WRITE_UNIT_BYTES:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from operator import sub
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -33,8 +33,7 @@ _BOOLEANS = tuple(OPENINGS["BOOL"] + value for value in (b"false", b"true"))
 _BOOLEAN_SURPLUS = (FALSE_SURPLUS, TRUE_SURPLUS)
 
 
-@dataclass(frozen=True, slots=True)
-class Wires:
+class Wires(NamedTuple):
     """The values of a column, in pieces: what all rows have in common, and columns of what they have not.
 
     Their surplus is told in the same way, and worked out where it is asked. A closing bracket of each is left to what
@@ -121,16 +120,36 @@ class _Surpluses(dict[bytes, int]):
 _surplus_of = _Surpluses().__getitem__
 
 
-@dataclass(frozen=True, slots=True)
-class _NumberSurplus:
+class _NumberSurplus(NamedTuple):
+    """Of a number in each row, or of those of so many columns, one column after another."""
+
     spelled: bytes
     between: bytes
+    columns: int = 1
 
     def total(self) -> int:
-        return sum(self.each())
+        return sum(self._of_numbers())
 
     def each(self) -> Iterable[int]:
+        if self.columns == 1:
+            return self._of_numbers()
+        counts = list(self._of_numbers())
+        rows = len(counts) // self.columns
+        return [sum(counts[row::rows]) for row in range(rows)]
+
+    def _of_numbers(self) -> Iterable[int]:
         return map(_surplus_of, self.spelled.translate(_DIGITS).split(self.between))
+
+
+def together(surpluses: Sequence[Counts]) -> list[Counts]:
+    """The same, with one for all columns of numbers: a call for each of a hundred costs a twentieth of an item."""
+    spelled, others = list[bytes](), list[Counts]()
+    for each in surpluses:
+        if isinstance(each, _NumberSurplus) and each.between == _BETWEEN:
+            spelled.append(each.spelled)
+        else:
+            others.append(each)
+    return [*others, _NumberSurplus(_BETWEEN.join(spelled), _BETWEEN, len(spelled))] if spelled else others
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
-from operator import add, sub
+from operator import sub
 from typing import Protocol
 
 
@@ -51,10 +51,7 @@ class Summed:
         return self.same * self.count + sum([other.total() for other in self.others])
 
     def each(self) -> Iterable[int]:
-        sums: Iterable[int] = repeat(self.same, self.count)
-        for other in self.others:
-            sums = map(add, sums, other.each())
-        return sums
+        return map(sum, zip(repeat(self.same, self.count), *[other.each() for other in self.others], strict=True))
 
 
 @dataclass(frozen=True, slots=True)
