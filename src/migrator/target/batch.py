@@ -8,6 +8,7 @@ A key that comes again has to wait until the earlier item is settled, so that of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from migrator.limits import BATCH_ITEMS
 from migrator.mapping.encoded import EncodedItems
@@ -35,7 +36,7 @@ class Window:
         wire_bytes = self._bytes + sum(map(len, items.wires))
         if count > 1 and (wire_bytes > WINDOW_BYTES or count > self.items_max):
             return False
-        self._parts.append(items)
+        self._parts.append(replace(items, sizes=None))  # what these are worked out of is the rows themselves
         self._count, self._bytes = count, wire_bytes
         return True
 

@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from weakref import ref
 
 import pytest
 
@@ -53,6 +55,22 @@ def test_large_items_are_split_by_bytes_on_the_wire(orders, make_item, text):
     assert len(batches) > 1
     for batch in batches:
         assert len(batch_body(orders, batch)) <= BATCH_WIRE_BYTES
+
+
+def test_what_sizes_are_worked_out_of_does_not_wait_in_the_window(make_item):
+    class Sizes:
+        def total(self):
+            return 3
+
+        def each(self):
+            return [3]
+
+    window, sizes = Window(), Sizes()
+    known = ref(sizes)
+    window.offer(replace(EncodedItems.of([make_item("a")]), sizes=sizes))
+    del sizes
+    assert known() is None
+    assert len(window) == 1
 
 
 def test_an_item_larger_than_a_window_goes_alone(make_item):
