@@ -37,8 +37,9 @@ class KeepingSink:
         self._unsent = 0
 
     def put(self, items: Sequence[EncodedItem]) -> None:
-        for start in range(0, len(items), BATCH_GET_KEYS):
-            self._put(items[start : start + BATCH_GET_KEYS])
+        every = list(items)  # their sizes are worked out once, not for each hundred
+        for start in range(0, len(every), BATCH_GET_KEYS):
+            self._put(every[start : start + BATCH_GET_KEYS])
 
     def close(self) -> WriteResult:
         """As the writer's; what could not be kept is unsent."""
