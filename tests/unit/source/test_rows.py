@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 from migrator.source.children import ChildRows, with_children
 from migrator.source.fetch import FETCH_BYTES, FETCH_ROWS, QUICK_FILE
 from migrator.source.quick import QuickFile, is_plain
-from migrator.source.ranges import iter_ranges
+from migrator.source.ranges import count_rows, iter_ranges
 from migrator.source.read import WHOLE, ChildRead, Range, Read
 from migrator.source.relation import Relation
 from migrator.source.rows import iter_batches, iter_rows, layout_of
@@ -89,6 +91,55 @@ def test_ranges_cover_a_rowid_table_with_gaps_and_negative_rowids_once():
         ((900,), ("d",)),
         ((9223372036854775807,), ("e",)),
     ]
+
+
+@contextmanager
+def numbered(*numbers):
+    """A table of these rowids, with rows of a few to a page."""
+    with database("CREATE TABLE users (id INTEGER PRIMARY KEY, name)") as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO users SELECT value, zeroblob(500) FROM json_each(?)", (json.dumps(list(numbers)),)
+        )
+        yield connection
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        range(1, 5_001),
+        range(-2_500, 2_500),
+        [n for n in range(9_000) if n % 9 > 3],
+        [*range(3_000), *range(3_600, 6_000)],
+    ],
+    ids=["all", "negative ones", "five of nine", "a gap"],
+)
+def test_close_rowids_are_cut_by_number_without_a_look_at_each(numbers):
+    with numbered(*numbers) as connection:
+        parts = list(iter_ranges(connection, USERS, 500))
+        counts = [count_rows(connection, USERS, part) for part in parts]
+    assert [part.low for part in parts] == [None, *(part.high for part in parts[:-1])]
+    assert (parts[-1].high, sum(counts)) == (None, len(numbers))
+    assert {after[0] - before[0] for before, after in pairwise(part.high for part in parts[:-1])} == {500}
+    assert max(counts) <= 500
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [range(0, 15_000, 3), [*range(4_000), *range(10**12, 10**12 + 1_000)], [*range(100), *range(7_000, 9_000)]],
+    ids=["every third", "far apart", "hardly any at first"],
+)
+def test_rowids_that_are_not_close_are_counted_off(numbers):
+    with numbered(*numbers) as connection:
+        counts = [count_rows(connection, USERS, part) for part in iter_ranges(connection, USERS, 500)]
+    assert counts == [500] * (len(numbers) // 500) + [len(numbers) % 500]
+
+
+def test_a_range_is_cut_within_its_bounds():
+    with numbered(*range(5_000)) as connection:
+        parts = list(iter_ranges(connection, USERS, 500, Range((999,), (2_250,))))
+        counts = [count_rows(connection, USERS, part) for part in parts]
+    assert parts == [Range((999,), (1499,)), Range((1499,), (1999,)), Range((1999,), (2250,))]
+    assert counts == [500, 500, 251]
 
 
 def test_a_table_without_rowid_is_walked_by_its_composite_key():
