@@ -1,7 +1,7 @@
 """What one request costs, by sender: `python -m benchmarks.senders [REQUESTS]`.
 
 The same body of 13 KB, 64 requests in flight, against the sink; nothing is signed but where botocore does it.
-awscrt and httptools are measured where they are installed. The choice and its reasons stand in README.md.
+libcurl and awscrt are measured where they are installed. The choice and its reasons stand in README.md.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
-import pycurl
 from botocore.config import Config
 from botocore.session import Session
 
 from benchmarks import sink
 from migrator.target.endpoint import Endpoint
-from migrator.target.transport import Reply, Transport
+from migrator.target.sender import Reply
+from migrator.target.transport import Transport
 
 IN_FLIGHT = 64
 ITEM = '{"PK":{"S":"%s"},"SK":{"S":"META"},"note":{"S":"' + "n" * 480 + '"}}'
@@ -47,8 +47,8 @@ class Unsigned:
         return [f"{name}: {value}" for name, value in HEADERS.items()]
 
 
-def curl(url: str, count: int) -> None:
-    """libcurl's multi interface, through the transport that migrator uses."""
+def own(url: str, count: int) -> None:
+    """What migrator uses: checksum, JSON and errors included."""
     transport = Transport(Endpoint(url, "here", connections=IN_FLIGHT), None)
     transport._signer = Unsigned()  # type: ignore[assignment]
     done: list[Reply] = []
@@ -59,6 +59,44 @@ def curl(url: str, count: int) -> None:
             sent += 1
         transport.poll(1.0)
     assert not any(reply.error for reply in done)
+
+
+def curl(url: str, count: int) -> None:
+    """libcurl's multi interface."""
+    import pycurl
+
+    multi = pycurl.CurlMulti()
+    received: dict[Any, list[bytes]] = {}
+    headers = [f"{name}: {value}" for name, value in HEADERS.items()] + ["Expect:", "Accept:"]
+    left, busy = count, 0
+
+    def begin(handle: Any) -> None:
+        nonlocal left, busy
+        if left:
+            left, busy = left - 1, busy + 1
+            received[handle].clear()
+            handle.setopt(pycurl.HTTPHEADER, headers)
+            handle.setopt(pycurl.POSTFIELDS, BODY)
+            multi.add_handle(handle)
+
+    for _ in range(IN_FLIGHT):
+        handle = pycurl.Curl()
+        received[handle] = []
+        handle.setopt(pycurl.URL, url)
+        handle.setopt(pycurl.WRITEFUNCTION, received[handle].append)
+        begin(handle)
+    while busy:
+        multi.perform()
+        more = 1
+        while more:
+            more, done, failed = multi.info_read()
+            assert not failed
+            for handle in done:
+                multi.remove_handle(handle)
+                busy -= 1
+                json.loads(b"".join(received[handle]))
+                begin(handle)
+        multi.select(1.0)
 
 
 def awscrt(url: str, count: int) -> None:
@@ -157,9 +195,10 @@ def botocore_hook(url: str, count: int) -> None:
 
 
 SENDERS: dict[str, tuple[Callable[[str, int], None], str | None]] = {
-    f"libcurl {pycurl.version_info()[1]} (pycurl, multi)": (curl, None),
+    "migrator: sockets, urllib3, httptools": (own, None),
+    "libcurl (pycurl, multi)": (curl, "pycurl"),
     "awscrt": (awscrt, "awscrt"),
-    "asyncio.Protocol + httptools": (asyncio_httptools, "httptools"),
+    "asyncio.Protocol + httptools": (asyncio_httptools, None),
     "botocore, body by a hook, 8 threads": (botocore_hook, None),
 }
 

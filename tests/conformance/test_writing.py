@@ -98,7 +98,7 @@ def test_each_item_arrives_and_is_counted_once(
 
 
 def test_every_request_that_was_sent_is_counted(write: Any, door: Door) -> None:
-    """libcurl must not send a second time by itself."""
+    """Nothing is sent a second time without being counted."""
     door.faults.append(drop_after(2))
     result = write()
     assert result.requests_sent == door.requests["BatchWriteItem"] == 5

@@ -5,30 +5,93 @@ So everything that meets an error reads one table, `target.faults`, whichever cl
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from botocore.exceptions import ChecksumError, ClientError
 from botocore.parsers import ResponseParserError
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-# To ignore the case costs more than to lower it.
-_CRC32 = re.compile(rb"^x-amz-crc32:[ \t]*(\d+)", re.MULTILINE)
+_CRC32 = b"x-amz-crc32"
+_FRAMING = (b"content-length", b"transfer-encoding")
+
+#: What was read is no HTTP.
+NOT_HTTP = (HttpParserError, HttpParserUpgrade)
 
 
-def read_answer(operation: str, status: int, head: bytes, body: bytes) -> dict[str, Any]:
+class Answer(NamedTuple):
+    status: int
+    crc32: bytes  #: what the server says the body's is, if it does
+    body: bytes
+
+
+class AnswerReader:
+    """Answers of one connection, one after another, out of its bytes. Methods named on_ are for httptools."""
+
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self.expect()
+
+    def expect(self) -> None:
+        """Forget the last answer."""
+        self.answer: Answer | None = None
+        self.ends_connection = False
+        self.has_begun = False
+        self._has_head = False
+        self._is_framed = False
+        self._crc32 = b""
+        self._body: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        """Take more bytes in; `answer` is there when it is whole. Raises one of NOT_HTTP."""
+        self.has_begun = True
+        self._parser.feed_data(data)
+
+    def end(self) -> None:
+        """The server hung up, which ends an answer that does not say where it ends; of any other there is none then."""
+        self.ends_connection = True
+        if self._has_head and not self._is_framed:
+            self._finish()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == _CRC32:
+            self._crc32 = value
+        elif name in _FRAMING:
+            self._is_framed = True
+
+    def on_headers_complete(self) -> None:
+        self._has_head = self._parser.get_status_code() >= 200  # no "100 Continue"
+
+    def on_body(self, data: bytes) -> None:
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        if self.answer is not None:  # another one, which nobody asked for
+            self.ends_connection = True
+        elif self._has_head:
+            self.ends_connection = not self._parser.should_keep_alive()
+            self._finish()
+
+    def _finish(self) -> None:
+        self.answer = Answer(self._parser.get_status_code(), self._crc32, b"".join(self._body))
+
+
+def read_answer(operation: str, answer: Answer) -> dict[str, Any]:
     """The answer's document; raises ClientError, ChecksumError or ResponseParserError.
 
-    >>> read_answer("PutItem", 200, b"x-amz-crc32: 2745614147", b"{}")
+    >>> read_answer("PutItem", Answer(200, b"2745614147", b"{}"))
     {}
-    >>> read_answer("PutItem", 400, b"", b'{"__type": "x#Throttling", "message": "slower"}')
+    >>> read_answer("PutItem", Answer(400, b"", b'{"__type": "x#Throttling", "message": "slower"}'))
     Traceback (most recent call last):
     ...
     botocore.exceptions.ClientError: An error occurred (Throttling) when calling the PutItem operation: slower
     """
-    _check_crc32(head, body)
+    status, crc32, body = answer
+    if crc32:
+        _check(crc32, body)
     document = _parse(body)
     if status >= 300:
         raise _error(operation, status, document)
@@ -38,10 +101,10 @@ def read_answer(operation: str, status: int, head: bytes, body: bytes) -> dict[s
     return document
 
 
-def _check_crc32(head: bytes, body: bytes) -> None:
-    found = _CRC32.search(head.lower())
-    if found and int(found[1]) != (actual := zlib.crc32(body)):
-        raise ChecksumError(checksum_type="crc32", expected_checksum=int(found[1]), actual_checksum=actual)
+def _check(crc32: bytes, body: bytes) -> None:
+    actual = b"%d" % zlib.crc32(body)
+    if crc32 != actual:
+        raise ChecksumError(checksum_type="crc32", expected_checksum=crc32, actual_checksum=actual)
 
 
 def _parse(body: bytes) -> dict[str, Any] | None:

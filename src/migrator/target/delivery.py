@@ -23,8 +23,8 @@ from migrator.target.faults import Verdict, error_code, fault_of, to_target_erro
 from migrator.target.governor import Governor
 from migrator.target.outcome import FailedItem, Tally
 from migrator.target.put import OnExisting, PutIfFree, key_of
+from migrator.target.sender import Reply, Sender
 from migrator.target.tablecheck import fatal_differences, mismatch_error
-from migrator.target.transport import Reply, Sender
 from migrator.target.wire import Batch, BatchResult, batch_body, read_batch
 
 #: The description of the table as it is now, or None where there is none.
@@ -35,7 +35,7 @@ Describe = Callable[[], dict[str, Any] | None]
 _KEY_WORDS = ("does not match the schema", "missing the key", "type mismatch for key")
 # Waits are taken in slices, so that a stop is noticed.
 _SLICE_S = 0.25
-# libcurl waits for whole milliseconds.
+# epoll waits for whole milliseconds.
 _INSTANT_S = 0.001
 
 

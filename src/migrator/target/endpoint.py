@@ -22,7 +22,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 class Endpoint:
     url: str
     region: str
-    ca_file: str | None = None  #: certificates to verify the server by; None is for http
+    ca_file: str | None = None  #: certificates to verify the server and a proxy by; None is for http
     proxy: str | None = None
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 30.0
@@ -58,11 +58,12 @@ def resolve_endpoint(settings: TargetSettings, client: Any) -> Endpoint:
 def endpoint_at(url: str, region: str, settings: TargetSettings) -> Endpoint:
     """The way to this address from this host: its proxy, and its certificates."""
     proxies = {} if settings.local else get_environ_proxies(url)
+    proxy = ProxyConfiguration(proxies=proxies).proxy_url_for(url)
     return Endpoint(
         url=url,
         region=region,
-        ca_file=_ca_file(settings) if urlsplit(url).scheme == "https" else None,
-        proxy=ProxyConfiguration(proxies=proxies).proxy_url_for(url),
+        ca_file=_ca_file(settings) if "https" in (urlsplit(url).scheme, urlsplit(proxy or "").scheme) else None,
+        proxy=proxy,
         connect_timeout_s=settings.connect_timeout_s,
         read_timeout_s=settings.read_timeout_s,
         connections=settings.connections,

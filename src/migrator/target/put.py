@@ -17,7 +17,7 @@ from migrator.mapping.canonical import describe_key, digest
 from migrator.mapping.encoded import EncodedItem, from_wire, to_wire
 from migrator.mapping.model import Attributes, TableDefinition
 from migrator.target.faults import error_code
-from migrator.target.transport import OnReply, Reply
+from migrator.target.sender import OnReply, Reply
 from migrator.target.wire import NOTHING, Batch, BatchResult, consumed_units
 
 OnExisting = Literal["replace", "skip", "error"]

@@ -1,79 +1,68 @@
-"""Requests on their way: many at once over kept-alive connections, from one thread, by libcurl.
+"""Requests on their way: many at once over kept-alive connections, from one thread that never waits for one of them.
 
-libcurl brings TLS, proxies, timeouts and the reuse of connections; benchmarks/README.md has what else was measured.
-It is told to try once, as botocore is: retrying belongs to `target.backoff`.
+Each is tried once: retrying belongs to `target.backoff`. benchmarks/README.md has what else was measured.
 """
 
 from __future__ import annotations
 
+import selectors
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+import weakref
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
-import pycurl
-from botocore.exceptions import (
-    BotoCoreError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    HTTPClientError,
-    ProxyConnectionError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-    SSLError,
-)
+from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 
 from migrator import __version__
-from migrator.target.answer import read_answer
+from migrator.target.answer import Answer, read_answer
+from migrator.target.connecting import proxy_headers
+from migrator.target.connection import Connection
+from migrator.target.connector import Connector
 from migrator.target.endpoint import Endpoint
 from migrator.target.faults import CLIENT_ERRORS
+from migrator.target.sender import OnReply, Reply
 from migrator.target.sigv4 import Signer
 
 # The whole exchange may take the two timeouts, and what its body needs at this slow a pace.
-_SLOWEST_BYTES_PER_MS = 128
+_SLOWEST_BYTES_PER_S = 128_000
+_LOOK_FOR_LATE_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer to one request: a document, or the error that botocore would raise."""
+@dataclass(slots=True, eq=False)
+class _Exchange:
+    """A request and who waits for its answer. Times are of time.monotonic()."""
 
-    latency_ms: float = 0.0
-    document: dict[str, Any] = field(default_factory=dict)
-    error: Exception | None = None
-
-
-OnReply = Callable[[Reply], None]
-
-
-class Sender(Protocol):
-    """What delivery needs of a transport; tests script their own."""
-
-    @property
-    def free(self) -> int:
-        """How many more requests may be under way."""
-
-    def submit(self, operation: str, body: bytes, on_reply: OnReply) -> None:
-        """Send; needs a free place. The reply comes during a later `poll`."""
-
-    def poll(self, timeout_s: float) -> None:
-        """Hand out the replies that came in; where there are none, wait for some for so long."""
+    operation: str
+    head: bytes
+    body: bytes
+    on_reply: OnReply
+    begun: float
+    late: float
+    connection: Connection | None = None
 
 
 class Transport:
     """Sends to one endpoint, with credentials that botocore keeps fresh. For one thread."""
 
     def __init__(self, endpoint: Endpoint, credentials: Any) -> None:
+        self._endpoint = endpoint
         self._signer = Signer(credentials, endpoint.region, endpoint.host, endpoint.path)
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, endpoint.connections)
-        self._idle = [_Exchange(endpoint) for _ in range(endpoint.connections)]
-        self._busy: dict[pycurl.Curl, tuple[_Exchange, OnReply]] = {}
+        self._request_line, self._last_lines = _lines(endpoint)
+        self._timeout_s = endpoint.connect_timeout_s + endpoint.read_timeout_s
+        self._under_way: set[_Exchange] = set()
+        self._busy: dict[Connection, _Exchange] = {}
+        self._idle: list[Connection] = []
         self._unsendable: list[tuple[OnReply, Exception]] = []
+        self._look_for_late = 0.0
+        self._selector = selectors.DefaultSelector()
+        self._connector = Connector[_Exchange](endpoint)
+        self._selector.register(self._connector, selectors.EVENT_READ)
+        weakref.finalize(self, _close, self._selector)
 
     @property
     def free(self) -> int:
-        return len(self._idle)
+        return self._endpoint.connections - len(self._under_way)
 
     def submit(self, operation: str, body: bytes, on_reply: OnReply) -> None:
         try:
@@ -81,167 +70,124 @@ class Transport:
         except CLIENT_ERRORS as error:  # credentials that could not be refreshed
             self._unsendable.append((on_reply, error))
             return
-        exchange = self._idle.pop()
-        exchange.begin(operation, headers, body)
-        self._busy[exchange.curl] = exchange, on_reply
-        self._multi.add_handle(exchange.curl)
+        head = "\r\n".join((self._request_line, *headers, f"Content-Length: {len(body)}", self._last_lines))
+        begun = time.monotonic()
+        late = begun + self._timeout_s + len(body) / _SLOWEST_BYTES_PER_S
+        exchange = _Exchange(operation, head.encode("latin-1"), body, on_reply, begun, late)
+        self._under_way.add(exchange)
+        if connection := self._idle_connection():
+            self._begin(exchange, connection)
+        else:
+            self._connector.start(exchange)
 
     def poll(self, timeout_s: float) -> None:
-        if self._hand_out() or timeout_s <= 0:
-            return
-        if self._busy:
-            self._multi.select(timeout_s)
-        else:
-            time.sleep(timeout_s)
-        self._hand_out()
-
-    def _hand_out(self) -> int:
-        """Let libcurl work, and hand out what is done; how many replies that were."""
+        for key, events in self._selector.select(0.0 if self._unsendable else timeout_s):
+            if key.fileobj is self._connector:
+                self._take_connections()
+            else:
+                self._attend(key.fileobj, events)
+        self._end_late()
         unsendable, self._unsendable = self._unsendable, []
         for on_reply, error in unsendable:
             on_reply(Reply(error=error))
-        if not self._busy:
-            return len(unsendable)
-        self._multi.perform()
-        count, more = len(unsendable), 1
-        while more:
-            more, done, failed = self._multi.info_read()
-            for curl in done:
-                self._finish(curl, None)
-            for curl, number, message in failed:
-                self._finish(curl, (number, message))
-            count += len(done) + len(failed)
-        return count
 
-    def _finish(self, curl: pycurl.Curl, failure: tuple[int, str] | None) -> None:
-        exchange, on_reply = self._busy.pop(curl)
-        self._multi.remove_handle(curl)
-        reply = exchange.end(failure)
-        self._idle.append(exchange)
-        on_reply(reply)
+    # ---- connections
 
+    def _idle_connection(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_stale():
+                return connection
+            self._drop(connection)
+        return None
 
-class _Exchange:
-    """One request and its answer; its handle serves many, one after another."""
+    def _take_connections(self) -> None:
+        for exchange, made in self._connector.take():
+            if isinstance(made, Exception) and not isinstance(made, BotoCoreError):
+                raise made
+            if exchange not in self._under_way:  # it was too late
+                if not isinstance(made, Exception):
+                    made.close()
+            elif isinstance(made, Exception):
+                self._end(exchange, made)
+            else:
+                connection = Connection(made, self._endpoint.url)
+                self._selector.register(connection, selectors.EVENT_READ)
+                self._begin(exchange, connection)
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self.curl = curl = pycurl.Curl()
-        for option, value in _options(endpoint).items():
-            curl.setopt(option, value)
-        self._head: list[bytes] = []
-        self._body: list[bytes] = []
-        curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
-        curl.setopt(pycurl.WRITEFUNCTION, self._body.append)
-        curl.setopt(pycurl.PREREQFUNCTION, self._before_request)
+    def _begin(self, exchange: _Exchange, connection: Connection) -> None:
+        exchange.connection = connection
+        self._busy[connection] = exchange
+        if not connection.begin(exchange.head, exchange.body):
+            self._selector.modify(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
-    def begin(self, operation: str, headers: list[str], body: bytes) -> None:
-        self._operation = operation
-        self._attempts = 0
-        self._head.clear()
-        self._body.clear()
-        curl, endpoint = self.curl, self._endpoint
-        timeout_ms = (endpoint.connect_timeout_s + endpoint.read_timeout_s) * 1_000 + len(body) / _SLOWEST_BYTES_PER_MS
-        # Without these libcurl adds headers of its own.
-        curl.setopt(pycurl.HTTPHEADER, [*headers, "Expect:", "Accept:"])
-        curl.setopt(pycurl.TIMEOUT_MS, int(timeout_ms))
-        curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
-        curl.setopt(pycurl.POSTFIELDS, body)
-
-    def end(self, failure: tuple[int, str] | None) -> Reply:
-        latency_ms = self.curl.getinfo(pycurl.TOTAL_TIME) * 1_000
-        # The handle waits for its next request with the last body in its hand, which may be 16 MB.
-        self.curl.setopt(pycurl.POSTFIELDS, b"")
+    def _attend(self, connection: Any, events: int) -> None:
+        exchange = self._busy.get(connection)
+        if exchange is None:
+            if connection in self._idle and connection.is_gone():
+                self._idle.remove(connection)
+                self._drop(connection)
+            return
         try:
-            if failure:
-                raise self._error(*failure)
-            status = self.curl.getinfo(pycurl.RESPONSE_CODE)
-            document = read_answer(self._operation, status, b"".join(self._head), b"".join(self._body))
-        except CLIENT_ERRORS as error:
-            return Reply(latency_ms, error=error)
-        return Reply(latency_ms, document)
+            if events & selectors.EVENT_WRITE and connection.send():
+                self._selector.modify(connection, selectors.EVENT_READ)
+            answer = connection.receive()
+        except BotoCoreError as error:
+            self._end(exchange, error)
+            return
+        if answer:
+            self._end(exchange, answer)
 
-    def _before_request(self, *_address: Any) -> int:
-        # libcurl sends again by itself where a reused connection dies without an answer. The first attempt may have
-        # been applied, and whoever asked has to know.
-        self._attempts += 1
-        allowed: int = pycurl.PREREQFUNC_OK if self._attempts == 1 else pycurl.PREREQFUNC_ABORT
-        return allowed
+    def _drop(self, connection: Connection) -> None:
+        self._selector.unregister(connection)
+        connection.close()
 
-    def _error(self, number: int, message: str) -> BotoCoreError:
-        words = next((words for words in _PASSING if words in message), None)
-        if words:
-            return _PASSING[words](self._endpoint, message)
-        if number == pycurl.E_OPERATION_TIMEDOUT and not self._attempts:
-            return ConnectTimeoutError(endpoint_url=self._endpoint.url, error=message)
-        return _ERRORS.get(number, _unknown)(self._endpoint, message)
+    # ---- the end of an exchange
 
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        if now < self._look_for_late:
+            return
+        self._look_for_late = now + _LOOK_FOR_LATE_S
+        for exchange in [each for each in self._under_way if each.late < now]:
+            url = self._endpoint.url
+            if exchange.connection:
+                self._end(exchange, ReadTimeoutError(endpoint_url=url))
+            else:
+                self._end(exchange, ConnectTimeoutError(endpoint_url=url))
 
-def _options(endpoint: Endpoint) -> dict[int, Any]:
-    """What stays the same for every request. Settings that libcurl would take from the environment are set."""
-    options = {
-        pycurl.URL: endpoint.url,
-        pycurl.PATH_AS_IS: 1,
-        pycurl.POST: 1,
-        pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
-        pycurl.USERAGENT: f"migrator/{__version__} {pycurl.version.partition(' ')[0]}",
-        pycurl.CONNECTTIMEOUT_MS: int(endpoint.connect_timeout_s * 1_000),
-        pycurl.NOSIGNAL: 1,
-        pycurl.TCP_KEEPALIVE: 1,
-        pycurl.PROXY: endpoint.proxy or "",
-        pycurl.NOPROXY: "",
-    }
-    if endpoint.ca_file:
-        options |= {pycurl.CAINFO: endpoint.ca_file, pycurl.PROXY_CAINFO: endpoint.ca_file}
-    return options
+    def _end(self, exchange: _Exchange, outcome: Answer | BotoCoreError) -> None:
+        self._under_way.remove(exchange)
+        if connection := exchange.connection:
+            del self._busy[connection]
+            if isinstance(outcome, Answer) and connection.is_reusable:
+                self._idle.append(connection)
+            else:
+                self._drop(connection)
+        latency_ms = (time.monotonic() - exchange.begun) * 1_000
+        exchange.on_reply(_reply(exchange.operation, outcome, latency_ms))
 
 
-_Raise = Callable[[Endpoint, str], BotoCoreError]
+def _reply(operation: str, outcome: Answer | BotoCoreError, latency_ms: float) -> Reply:
+    if isinstance(outcome, BotoCoreError):
+        return Reply(latency_ms, error=outcome)
+    try:
+        return Reply(latency_ms, read_answer(operation, outcome))
+    except CLIENT_ERRORS as error:
+        return Reply(latency_ms, error=error)
 
 
-def _unknown(endpoint: Endpoint, message: str) -> BotoCoreError:
-    return HTTPClientError(error=message)
+def _lines(endpoint: Endpoint) -> tuple[str, str]:
+    """The first line of each request, and its last ones. A proxy for http is asked for the whole address."""
+    last = [f"User-Agent: migrator/{__version__}"]
+    target = endpoint.path
+    if endpoint.proxy and urlsplit(endpoint.url).scheme == "http":
+        target = f"http://{endpoint.host}{target}"
+        last += [f"{name}: {value}" for name, value in proxy_headers(endpoint).items()]
+    return f"POST {target} HTTP/1.1", "\r\n".join([*last, "", ""])
 
 
-def _unreachable(endpoint: Endpoint, message: str) -> BotoCoreError:
-    return EndpointConnectionError(endpoint_url=endpoint.url, error=message)
-
-
-def _proxy(endpoint: Endpoint, message: str) -> BotoCoreError:
-    # The proxy's address may hold a password.
-    return ProxyConnectionError(proxy_url=(endpoint.proxy or "").rpartition("@")[2], error=message)
-
-
-def _closed(endpoint: Endpoint, message: str) -> BotoCoreError:
-    return ConnectionClosedError(endpoint_url=endpoint.url, error=message)
-
-
-def _tls(endpoint: Endpoint, message: str) -> BotoCoreError:
-    return SSLError(endpoint_url=endpoint.url, error=message)
-
-
-# "libcurl error codes": what each is to botocore.
-_ERRORS: Mapping[int, _Raise] = {
-    pycurl.E_COULDNT_RESOLVE_PROXY: _proxy,
-    pycurl.E_COULDNT_RESOLVE_HOST: _unreachable,
-    pycurl.E_COULDNT_CONNECT: _unreachable,
-    pycurl.E_OPERATION_TIMEDOUT: lambda endpoint, message: ReadTimeoutError(endpoint_url=endpoint.url, error=message),
-    pycurl.E_PARTIAL_FILE: lambda endpoint, message: ResponseStreamingError(error=message),
-    pycurl.E_ABORTED_BY_CALLBACK: _closed,
-    pycurl.E_GOT_NOTHING: _closed,
-    pycurl.E_SEND_ERROR: _closed,
-    pycurl.E_RECV_ERROR: _closed,
-    **dict.fromkeys(
-        (
-            pycurl.E_SSL_CONNECT_ERROR,
-            pycurl.E_PEER_FAILED_VERIFICATION,
-            pycurl.E_SSL_CACERT_BADFILE,
-            pycurl.E_SSL_CERTPROBLEM,
-            pycurl.E_SSL_CIPHER,
-            pycurl.E_SSL_ISSUER_ERROR,
-        ),
-        _tls,
-    ),
-}
-# Where one code stands for what is wrong for good and for what passes, libcurl's words tell.
-_PASSING: Mapping[str, _Raise] = {"Connection reset by peer": _closed, "CONNECT tunnel failed": _proxy}
+def _close(selector: selectors.BaseSelector) -> None:
+    for key in list(selector.get_map().values()):
+        key.fileobj.close()  # type: ignore[union-attr]
+    selector.close()

@@ -19,7 +19,7 @@ from migrator.target.delivery import Delivery, Describe, Load
 from migrator.target.governor import Governor
 from migrator.target.outcome import Tally, WriteResult
 from migrator.target.put import OnExisting
-from migrator.target.transport import Sender
+from migrator.target.sender import Sender
 from migrator.target.wire import Batch
 
 #: Items on their way; with their requests and two windows, a worker holds less than 32 MB.

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from migrator.mapping.canonical import item_size
 from migrator.mapping.encoded import encode_item
 from migrator.mapping.model import Item, KeyAttribute, TableDefinition
-from migrator.target.transport import Reply
+from migrator.target.sender import Reply
 
 
 class FakeClock:
