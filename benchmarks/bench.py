@@ -48,8 +48,13 @@ class Bench:
         print(f"{subject.name:28} {where:34} {speed} {result.worker_mib:>5.0f} MiB", file=sys.stderr, flush=True)
         return result
 
-    def turns(self, subject: Subject, case: Case, rows: int, *, latency_ms: float = 0) -> Result:
-        return middle(self.turn(subject, case, rows, latency_ms=latency_ms) for _ in range(self.scale.turns))
+    def in_turn(self, taking: Sequence[tuple[Subject, int]], case: Case, *, latency_ms: float = 0) -> list[Result]:
+        """Each subject with its rows, one after another, time and again: a machine that slows down slows all."""
+        turns = [
+            [self.turn(subject, case, rows, latency_ms=latency_ms) for subject, rows in taking]
+            for _ in range(self.scale.turns)
+        ]
+        return [middle(results) for results in zip(*turns, strict=True)]
 
     def beside_peers(
         self, subjects: Sequence[Subject], case: Case, *, latency_ms: float = 0, tls: bool = False

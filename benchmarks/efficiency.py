@@ -17,7 +17,7 @@ def efficiency(bench: Bench) -> tuple[Table, list[Claim]]:
     """Two workers beside one, and a budget that three workers of a cluster share without sharing memory."""
     rows = []
     for crew in (migrator, on_cluster):
-        one, two = (bench.turns(crew(workers), NINE, bench.scale.rows, latency_ms=LATENCY_MS) for workers in (1, 2))
+        one, two = bench.in_turn([(crew(n), bench.scale.rows) for n in (1, 2)], NINE, latency_ms=LATENCY_MS)
         efficient = two.writing_items_per_s / one.writing_items_per_s / 2
         rows += [_row(crew(1).name, one, ""), _row(crew(2).name, two, number(efficient))]
     units_per_s = bench.scale.units_per_s
