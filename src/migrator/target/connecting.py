@@ -91,7 +91,7 @@ def _proxy(endpoint: Endpoint) -> Url | None:
     try:
         return parse_url(endpoint.proxy) if endpoint.proxy else None
     except urllib3.LocationParseError as error:
-        raise _as_botocore(error, endpoint) from error
+        raise _as_botocore(error, endpoint) from None  # it quotes the address, password included
 
 
 def _host(url: Url) -> str:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 
 import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
@@ -516,3 +517,10 @@ def test_a_proxy_that_is_not_there_is_named_without_its_password(monkeypatch):
     assert isinstance(reply.error, ProxyConnectionError)
     assert str(port) in str(reply.error)
     assert "secret" not in str(reply.error)
+
+
+def test_a_proxy_that_has_no_address_is_named_without_its_password(serve):
+    endpoint = Endpoint(f"http://127.0.0.1:{serve().port}", "here", proxy="http://user:secret@no host", connections=1)
+    (reply,) = ask(Transport(endpoint, KEYS))
+    assert isinstance(reply.error, ProxyConnectionError)
+    assert "secret" not in "".join(traceback.format_exception(reply.error))
