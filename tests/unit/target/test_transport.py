@@ -318,7 +318,11 @@ def test_a_connection_that_comes_too_late_for_its_request_is_closed(serve, monke
     assert (len(server.requests), server.connections) == (1, 2)
 
 
-def test_a_host_that_has_no_address_is_named():
+def test_a_host_that_has_no_address_is_named(monkeypatch):
+    def unknown(*_):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     (reply,) = ask(Transport(Endpoint("http://nowhere.invalid", "here", connections=1), KEYS))
     assert isinstance(reply.error, EndpointConnectionError)
 
