@@ -58,7 +58,7 @@ class AnswerReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if name == _CRC32:
-            self._crc32 = value
+            self._crc32 = value.strip()  # llhttp leaves what follows it
         elif name in _FRAMING:
             self._is_framed = True
 

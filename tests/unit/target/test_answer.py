@@ -31,8 +31,9 @@ WHOLE = b"HTTP/1.1 200 OK\r\nX-Amz-CRC32: 7\r\nContent-Length: 2\r\n\r\n{}"
         WHOLE,
         b"HTTP/1.1 200 OK\r\nx-amz-crc32: 7\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE,
+        WHOLE.replace(b": 7", b":\t7 \t"),
     ],
-    ids=["with a length", "in chunks", "after 100 Continue"],
+    ids=["with a length", "in chunks", "after 100 Continue", "with blanks about the checksum"],
 )
 def test_an_answer_may_come_in_any_pieces(sent):
     whole = Answer(200, b"7", b"{}"), False
