@@ -67,7 +67,7 @@ def curl(url: str, count: int) -> None:
 
     multi = pycurl.CurlMulti()
     received: dict[Any, list[bytes]] = {}
-    headers = [f"{name}: {value}" for name, value in HEADERS.items()] + ["Expect:", "Accept:"]
+    headers = [*Unsigned().headers("BatchWriteItem", BODY), "Expect:", "Accept:"]
     left, busy = count, 0
 
     def begin(handle: Any) -> None:

@@ -26,19 +26,18 @@ def iter_ranges(connection: Connection, relation: Relation, rows: int, within: R
     walked = walked_by(relation)
     if not walked:
         yield WHOLE
-    elif relation.rowid and (taken := _taken(connection, relation, rows, within)):
+    elif relation.rowid and (taken := _taken(connection, relation, relation.rowid, rows, within)):
         inner = [(number,) for number in taken[rows - 1 : -1 : rows]]
         for low, high in pairwise((within.low, *inner, within.high)):
             yield Range(low, high)
     else:
-        yield from _counted_off(connection, relation, walked, rows, within)
+        yield from _counted_off(connection, relation, ", ".join(map(quote, walked)), rows, within)
 
 
-def _taken(connection: Connection, relation: Relation, rows: int, within: Range) -> range | None:
+def _taken(connection: Connection, relation: Relation, rowid: str, rows: int, within: Range) -> range | None:
     """The numbers from the least rowid to the largest, where one in two or more is a row's, as far as is seen."""
-    name = quote(relation.rowid or "")
-    clauses, values = bounds(walked_by(relation), within)
-    source = f"FROM {relation.from_sql}{_where(clauses)}"
+    name = quote(rowid)
+    source, values = _source(relation, within)
     # Of both at once, SQLite would look at every row.
     ends = f"SELECT (SELECT min({name}) {source}), (SELECT max({name}) {source})"
     least, largest = connection.exec_driver_sql(ends, (*values, *values)).one()
@@ -57,14 +56,11 @@ def _taken(connection: Connection, relation: Relation, rows: int, within: Range)
     return numbers if sum(shares) >= len(shares) / 2 else None
 
 
-def _counted_off(
-    connection: Connection, relation: Relation, walked: tuple[str, ...], rows: int, within: Range
-) -> Iterator[Range]:
-    names = ", ".join(map(quote, walked))
+def _counted_off(connection: Connection, relation: Relation, names: str, rows: int, within: Range) -> Iterator[Range]:
     low: tuple[SqliteValue, ...] | None = within.low
     while True:
-        clauses, values = bounds(walked, Range(low, within.high))
-        step = f"SELECT {names} FROM {relation.from_sql}{_where(clauses)} ORDER BY {names} LIMIT 1 OFFSET {rows - 1}"
+        source, values = _source(relation, Range(low, within.high))
+        step = f"SELECT {names} {source} ORDER BY {names} LIMIT 1 OFFSET {rows - 1}"
         found = connection.exec_driver_sql(step, values).fetchone()
         if found is None:
             yield Range(low, within.high)
@@ -75,12 +71,12 @@ def _counted_off(
 
 def count_rows(connection: Connection, relation: Relation, part: Range) -> int:
     """The rows of a range."""
-    clauses, values = bounds(walked_by(relation), part)
-    count: int = connection.exec_driver_sql(
-        f"SELECT count(*) FROM {relation.from_sql}{_where(clauses)}", values
-    ).scalar_one()
+    source, values = _source(relation, part)
+    count: int = connection.exec_driver_sql(f"SELECT count(*) {source}", values).scalar_one()
     return count
 
 
-def _where(clauses: list[str]) -> str:
-    return f" WHERE {' AND '.join(clauses)}" if clauses else ""
+def _source(relation: Relation, part: Range) -> tuple[str, tuple[SqliteValue, ...]]:
+    """Where the rows of a range come from, and the values that this asks for."""
+    clauses, values = bounds(walked_by(relation), part)
+    return f"FROM {relation.from_sql}" + (f" WHERE {' AND '.join(clauses)}" if clauses else ""), values

@@ -20,15 +20,14 @@ from botocore.exceptions import (
     ProxyConnectionError,
     SSLError,
 )
-from botocore.httpsession import ProxyConfiguration, create_urllib3_context
+from botocore.httpsession import create_urllib3_context
 from urllib3 import exceptions as urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
 from urllib3.util import Url, parse_url
 from urllib3.util.ssltransport import SSLTransport
 
-from migrator.target.endpoint import Endpoint
+from migrator.target.endpoint import DEFAULT_PORTS, Endpoint, speaks_tls
 
-_PORTS = {"http": 80, "https": 443}
 _SOCKET_OPTIONS = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
 
@@ -49,9 +48,7 @@ WOULD_WAIT = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 def connect(endpoint: Endpoint) -> Socket:
     """A connection that is ready for requests; waits for it. Raises what botocore would."""
-    target, proxy = parse_url(endpoint.url), _proxy(endpoint)
-    is_tls = "https" in (target.scheme, proxy and proxy.scheme)
-    connection = _connection(endpoint, target, proxy, _context(endpoint) if is_tls else None)
+    connection = _connection(endpoint)
     try:
         connection.connect()
     except (urllib3.HTTPError, HTTPException, OSError) as error:  # ssl.SSLError is an OSError
@@ -65,25 +62,21 @@ def connect(endpoint: Endpoint) -> Socket:
     return ready
 
 
-def proxy_headers(endpoint: Endpoint) -> dict[str, str]:
-    """What a proxy is told of who asks."""
-    headers: dict[str, str] = ProxyConfiguration().proxy_headers_for(endpoint.proxy) if endpoint.proxy else {}
-    return headers
-
-
-def _connection(endpoint: Endpoint, target: Url, proxy: Url | None, context: ssl.SSLContext | None) -> HTTPConnection:
+def _connection(endpoint: Endpoint) -> HTTPConnection:
+    target, proxy = parse_url(endpoint.url), _proxy(endpoint)
     first = proxy or target
     settings: dict[str, Any] = {
         "timeout": endpoint.connect_timeout_s,
         "socket_options": _SOCKET_OPTIONS,
         "proxy": proxy,
     }
-    if context is None:
+    if not speaks_tls(endpoint.url, endpoint.proxy):
         return HTTPConnection(_host(first), _port(first), **settings)
+    context = _context(endpoint)
     proxy_config = ProxyConfig(context, False, None, None)
     connection = HTTPSConnection(_host(first), _port(first), ssl_context=context, proxy_config=proxy_config, **settings)
     if proxy and target.scheme == "https":
-        connection.set_tunnel(_host(target), _port(target), proxy_headers(endpoint), proxy.scheme or "http")
+        connection.set_tunnel(_host(target), _port(target), endpoint.proxy_headers, proxy.scheme or "http")
     return connection
 
 
@@ -99,7 +92,7 @@ def _host(url: Url) -> str:
 
 
 def _port(url: Url) -> int:
-    return url.port or _PORTS[url.scheme or "http"]
+    return url.port or DEFAULT_PORTS[url.scheme or "http"]
 
 
 def _context(endpoint: Endpoint) -> ssl.SSLContext:
@@ -149,13 +142,14 @@ class _TlsInTls:
     def send(self, data: memoryview, /) -> int:
         self._outer.settimeout(self._timeout_s)
         try:
-            self._inner.sendall(data)  # type: ignore[arg-type]
+            self._inner.sendall(data)  # type: ignore[arg-type]  # it says bytes, and makes a memoryview of them
         finally:
             self._outer.setblocking(False)
         return len(data)
 
     def recv(self, size: int, /) -> bytes:
-        return self._inner.recv(size) or b""  # type: ignore[return-value]
+        data = self._inner.recv(size)
+        return data if isinstance(data, bytes) else b""  # the end is told as 0
 
     def close(self) -> None:
         self._inner.close()

@@ -15,7 +15,7 @@ from botocore.utils import get_environ_proxies, normalize_url_path
 
 from migrator.target.session import TargetSettings, open_session
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Endpoint:
         parts = urlsplit(self.url)
         name = parts.hostname or ""
         host = f"[{name}]" if ":" in name else name
-        return host if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
+        return host if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
 
     @property
     def path(self) -> str:
@@ -48,6 +48,21 @@ class Endpoint:
         ('/', '/a%20b/')
         """
         return quote(normalize_url_path(urlsplit(self.url).path), safe="/~")
+
+    @property
+    def proxy_headers(self) -> dict[str, str]:
+        """What the proxy is told of who asks."""
+        headers: dict[str, str] = ProxyConfiguration().proxy_headers_for(self.proxy) if self.proxy else {}
+        return headers
+
+
+def speaks_tls(url: str, proxy: str | None) -> bool:
+    """Whether the server does, or the proxy on the way to it.
+
+    >>> speaks_tls("http://localhost", "https://proxy"), speaks_tls("http://localhost", None)
+    (True, False)
+    """
+    return "https" in (urlsplit(url).scheme, urlsplit(proxy or "").scheme)
 
 
 def resolve_endpoint(settings: TargetSettings, client: Any) -> Endpoint:
@@ -62,7 +77,7 @@ def endpoint_at(url: str, region: str, settings: TargetSettings) -> Endpoint:
     return Endpoint(
         url=url,
         region=region,
-        ca_file=_ca_file(settings) if "https" in (urlsplit(url).scheme, urlsplit(proxy or "").scheme) else None,
+        ca_file=_ca_file(settings) if speaks_tls(url, proxy) else None,
         proxy=proxy,
         connect_timeout_s=settings.connect_timeout_s,
         read_timeout_s=settings.read_timeout_s,

@@ -16,7 +16,6 @@ from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutE
 
 from migrator import __version__
 from migrator.target.answer import Answer, read_answer
-from migrator.target.connecting import proxy_headers
 from migrator.target.connection import Connection
 from migrator.target.connector import Connector
 from migrator.target.endpoint import Endpoint
@@ -39,7 +38,6 @@ class _Exchange:
     on_reply: OnReply
     begun: float
     late: float
-    connection: Connection | None = None
 
 
 class Transport:
@@ -50,7 +48,7 @@ class Transport:
         self._signer = Signer(credentials, endpoint.region, endpoint.host, endpoint.path)
         self._request_line, self._last_lines = _lines(endpoint)
         self._timeout_s = endpoint.connect_timeout_s + endpoint.read_timeout_s
-        self._under_way: set[_Exchange] = set()
+        self._connecting: set[_Exchange] = set()
         self._busy: dict[Connection, _Exchange] = {}
         self._idle: list[Connection] = []
         self._unsendable: list[tuple[OnReply, Exception]] = []
@@ -62,7 +60,7 @@ class Transport:
 
     @property
     def free(self) -> int:
-        return self._endpoint.connections - len(self._under_way)
+        return self._endpoint.connections - len(self._busy) - len(self._connecting)
 
     def submit(self, operation: str, body: bytes, on_reply: OnReply) -> None:
         try:
@@ -74,18 +72,18 @@ class Transport:
         begun = time.monotonic()
         late = begun + self._timeout_s + len(body) / _SLOWEST_BYTES_PER_S
         exchange = _Exchange(operation, head.encode("latin-1"), body, on_reply, begun, late)
-        self._under_way.add(exchange)
         if connection := self._idle_connection():
             self._begin(exchange, connection)
         else:
+            self._connecting.add(exchange)
             self._connector.start(exchange)
 
     def poll(self, timeout_s: float) -> None:
         for key, events in self._selector.select(0.0 if self._unsendable else timeout_s):
-            if key.fileobj is self._connector:
-                self._take_connections()
-            else:
+            if isinstance(key.fileobj, Connection):
                 self._attend(key.fileobj, events)
+            else:
+                self._take_connections()
         self._end_late()
         unsendable, self._unsendable = self._unsendable, []
         for on_reply, error in unsendable:
@@ -105,25 +103,25 @@ class Transport:
         for exchange, made in self._connector.take():
             if isinstance(made, Exception) and not isinstance(made, BotoCoreError):
                 raise made
-            if exchange not in self._under_way:  # it was too late
+            if exchange not in self._connecting:  # it was too late
                 if not isinstance(made, Exception):
                     made.close()
-            elif isinstance(made, Exception):
-                self._end(exchange, made)
+                continue
+            self._connecting.remove(exchange)
+            if isinstance(made, Exception):
+                self._reply(exchange, made)
             else:
                 connection = Connection(made, self._endpoint.url)
                 self._selector.register(connection, selectors.EVENT_READ)
                 self._begin(exchange, connection)
 
     def _begin(self, exchange: _Exchange, connection: Connection) -> None:
-        exchange.connection = connection
         self._busy[connection] = exchange
         if not connection.begin(exchange.head, exchange.body):
             self._selector.modify(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
-    def _attend(self, connection: Any, events: int) -> None:
-        exchange = self._busy.get(connection)
-        if exchange is None:
+    def _attend(self, connection: Connection, events: int) -> None:
+        if connection not in self._busy:
             if connection in self._idle and connection.is_gone():
                 self._idle.remove(connection)
                 self._drop(connection)
@@ -133,10 +131,10 @@ class Transport:
                 self._selector.modify(connection, selectors.EVENT_READ)
             answer = connection.receive()
         except BotoCoreError as error:
-            self._end(exchange, error)
+            self._end(connection, error)
             return
         if answer:
-            self._end(exchange, answer)
+            self._end(connection, answer)
 
     def _drop(self, connection: Connection) -> None:
         self._selector.unregister(connection)
@@ -149,26 +147,27 @@ class Transport:
         if now < self._look_for_late:
             return
         self._look_for_late = now + _LOOK_FOR_LATE_S
-        for exchange in [each for each in self._under_way if each.late < now]:
-            url = self._endpoint.url
-            if exchange.connection:
-                self._end(exchange, ReadTimeoutError(endpoint_url=url))
-            else:
-                self._end(exchange, ConnectTimeoutError(endpoint_url=url))
+        url = self._endpoint.url
+        for connection in [connection for connection, exchange in self._busy.items() if exchange.late < now]:
+            self._end(connection, ReadTimeoutError(endpoint_url=url))
+        for exchange in [exchange for exchange in self._connecting if exchange.late < now]:
+            self._connecting.remove(exchange)
+            self._reply(exchange, ConnectTimeoutError(endpoint_url=url))
 
-    def _end(self, exchange: _Exchange, outcome: Answer | BotoCoreError) -> None:
-        self._under_way.remove(exchange)
-        if connection := exchange.connection:
-            del self._busy[connection]
-            if isinstance(outcome, Answer) and connection.is_reusable:
-                self._idle.append(connection)
-            else:
-                self._drop(connection)
+    def _end(self, connection: Connection, outcome: Answer | BotoCoreError) -> None:
+        exchange = self._busy.pop(connection)
+        if isinstance(outcome, Answer) and connection.is_reusable:
+            self._idle.append(connection)
+        else:
+            self._drop(connection)
+        self._reply(exchange, outcome)
+
+    def _reply(self, exchange: _Exchange, outcome: Answer | BotoCoreError) -> None:
         latency_ms = (time.monotonic() - exchange.begun) * 1_000
-        exchange.on_reply(_reply(exchange.operation, outcome, latency_ms))
+        exchange.on_reply(_read(exchange.operation, outcome, latency_ms))
 
 
-def _reply(operation: str, outcome: Answer | BotoCoreError, latency_ms: float) -> Reply:
+def _read(operation: str, outcome: Answer | BotoCoreError, latency_ms: float) -> Reply:
     if isinstance(outcome, BotoCoreError):
         return Reply(latency_ms, error=outcome)
     try:
@@ -183,11 +182,12 @@ def _lines(endpoint: Endpoint) -> tuple[str, str]:
     target = endpoint.path
     if endpoint.proxy and urlsplit(endpoint.url).scheme == "http":
         target = f"http://{endpoint.host}{target}"
-        last += [f"{name}: {value}" for name, value in proxy_headers(endpoint).items()]
+        last += [f"{name}: {value}" for name, value in endpoint.proxy_headers.items()]
     return f"POST {target} HTTP/1.1", "\r\n".join([*last, "", ""])
 
 
 def _close(selector: selectors.BaseSelector) -> None:
-    for key in list(selector.get_map().values()):
-        key.fileobj.close()  # type: ignore[union-attr]
+    for key in selector.get_map().values():
+        if isinstance(key.fileobj, Connection | Connector):  # nothing else is registered
+            key.fileobj.close()
     selector.close()
