@@ -15,7 +15,9 @@ import orjson
 
 from migrator.limits import NESTING_LEVELS
 from migrator.mapping.column_members import EMPTY_LISTS, NULL_WIRE, Named, lists, merged
-from migrator.mapping.columns import Column, Wires, booleans, numbers, odd_numbers, plain_numbers, texts
+from migrator.mapping.column_numbers import numbers, odd_numbers, plain_numbers
+from migrator.mapping.column_wires import Column, Wires
+from migrator.mapping.columns import booleans, texts
 from migrator.mapping.counts import Listed
 from migrator.mapping.jsontext import parse_json
 from migrator.mapping.wirevalues import (
@@ -144,10 +146,10 @@ def _columns(maps: Column, names: tuple[str, ...]) -> list[Column] | None:
 
 
 def _reals(column: Column) -> Wires:
-    spelled = "\n".join(column)
+    spelled = ",".join(column)
     if "e" in spelled or "E" in spelled or max(map(len, column)) > _PLAIN_CHARACTERS or not all(map(float, column)):
         return odd_numbers(column)
-    return plain_numbers(spelled.encode(), b"\n")
+    return plain_numbers(spelled)
 
 
 #: By the type that all values at a place have

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from migrator.limits import ITEM_SIZE_BYTES, WRITE_UNIT_BYTES
-from migrator.mapping.columns import Column, Wires, together
+from migrator.mapping.column_numbers import together
+from migrator.mapping.column_wires import Column, Wires
 from migrator.mapping.counts import Counts, Grouped, Lengths, Listed, Mixed, Scattered, Summed
 from migrator.mapping.encoded import EncodedItems
 from migrator.mapping.model import IndexDefinition

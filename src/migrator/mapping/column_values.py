@@ -12,7 +12,8 @@ import orjson
 from migrator.limits import NESTING_LEVELS
 from migrator.mapping.column_documents import documents
 from migrator.mapping.column_members import EMPTY_LISTS, Named, lists
-from migrator.mapping.columns import INTEGER, NULL, TEXT, Chunk, Column, Wires, texts, values
+from migrator.mapping.column_wires import Column, Wires
+from migrator.mapping.columns import INTEGER, NULL, TEXT, Chunk, texts, values
 from migrator.mapping.compile_expressions import NotWorthIt
 from migrator.mapping.model import Children, ColumnValue, Constant, Expression, MapOf, Template
 from migrator.mapping.reads import RawRows

@@ -17,8 +17,10 @@ import orjson
 
 from migrator.errors import RowRejected
 from migrator.mapping.column_members import Named
+from migrator.mapping.column_numbers import numbers
 from migrator.mapping.column_values import Level, attribute_writer, filled_texts, parts_of, refuse_escapes
-from migrator.mapping.columns import INTEGER, NULL, Chunk, Column, Wires, numbers, texts
+from migrator.mapping.column_wires import Column, Wires
+from migrator.mapping.columns import INTEGER, NULL, Chunk, texts
 from migrator.mapping.compile_expressions import NotWorthIt
 from migrator.mapping.compile_items import most_bytes
 from migrator.mapping.encoded import EncodedItems
