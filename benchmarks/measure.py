@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -75,8 +77,17 @@ class WorkFolder:
         return tempfile.TemporaryDirectory(dir=self._path)
 
 
+@cache
+def byte_compile() -> None:
+    """As pip does with what it installs, the peers among it: what runs from its sources may not be allowed to."""
+    for folder in ("src", "benchmarks"):
+        if not compileall.compile_dir(ROOT / folder, quiet=2):
+            raise SystemExit(f"benchmarks: {folder} could not be compiled")
+
+
 def used_by(command: Command, sink: sinks.Sink, folder: Path) -> Used:
     """Run a command; what it says goes to a log that is shown when it fails."""
+    byte_compile()
     figures, log = folder / "used.json", folder / "log"
     whole = [sys.executable, TREE, figures, *command]
     with log.open("wb") as output:
