@@ -43,9 +43,9 @@ class EncodedItem(NamedTuple):
         return item_size(self.attributes) if self.noted_bytes is None else self.noted_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it would take twice as long to make, as many are
 class EncodedItems(Sequence[EncodedItem]):
-    """Many items as columns: what is done with all of them takes no object for each.
+    """Many items as columns: what is done with all of them takes no object for each. Not changed once made.
 
     Their sizes are worked out where somebody asks. Those that were joined have lost what that takes: then each is read
     from its item's wire.

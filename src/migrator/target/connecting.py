@@ -36,7 +36,7 @@ class Socket(Protocol):
 
     def fileno(self) -> int: ...
 
-    def send(self, data: memoryview, /) -> int: ...
+    def send(self, data: bytes | memoryview, /) -> int: ...
 
     def recv(self, size: int, /) -> bytes: ...
 
@@ -139,7 +139,7 @@ class _TlsInTls:
     def fileno(self) -> int:
         return self._inner.fileno()
 
-    def send(self, data: memoryview, /) -> int:
+    def send(self, data: bytes | memoryview, /) -> int:
         self._outer.settimeout(self._timeout_s)
         try:
             self._inner.sendall(data)  # type: ignore[arg-type]  # it says bytes, and makes a memoryview of them

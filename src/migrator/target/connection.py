@@ -27,7 +27,7 @@ class Connection:
         self._socket = sock
         self._url = url
         self._reader = AnswerReader()
-        self._unsent: list[memoryview] = []
+        self._unsent: list[bytes | memoryview] = []
         self._lost: OSError | None = None
         self._idle_since = time.monotonic()
         self.is_reusable = True  #: whether another request may follow the last answer
@@ -40,8 +40,7 @@ class Connection:
 
     def begin(self, head: bytes, body: bytes) -> bool:
         """Send as much of a request as goes; whether that was all."""
-        parts = [head + body] if len(body) <= _JOINED_BYTES else [head, body]
-        self._unsent = [memoryview(part) for part in parts]
+        self._unsent = [head + body] if len(body) <= _JOINED_BYTES else [head, body]
         return self.send()
 
     def send(self) -> bool:
@@ -54,7 +53,7 @@ class Connection:
                 if sent == len(unsent[0]):
                     del unsent[0]
                 else:
-                    unsent[0] = unsent[0][sent:]
+                    unsent[0] = memoryview(unsent[0])[sent:]
         except WOULD_WAIT:
             return False
         except OSError as error:

@@ -60,8 +60,9 @@ class Tally:
         self.result = WriteResult()
         self._clock = clock
         self._wall_clock = wall_clock
-        self._moment_s = 0  #: the second that _step is of
-        self._step = Step()
+        self._moment_s = 0  #: the second that what follows is of
+        self._items = self._throttled = 0
+        self._write_units = 0.0
         self._answers = 0
         # Sampling decides about figures only, so it may as well be repeatable.
         self._random = random.Random(0)
@@ -91,12 +92,12 @@ class Tally:
             result.bytes -= answered.skipped.items.size_bytes
         if written or skipped:
             self.last_progress = self._clock()
-        self._note(Step(written, answered.write_units, int(unprocessed > 0)))
+        self._note(written, answered.write_units, unprocessed > 0)
         self._sample(latency_ms)
 
     def throttled(self) -> None:
         self.result.throttled += 1
-        self._note(Step(throttled=1))
+        self._note(0, 0.0, True)
 
     def failed(self, item: FailedItem) -> None:
         self.result.failed.append(item)
@@ -110,17 +111,21 @@ class Tally:
         """The first reason is the one that is told."""
         self.result.stopped = self.result.stopped or error
 
-    def _note(self, step: Step) -> None:
+    def _note(self, items: int, write_units: float, throttled: bool) -> None:
         moment_s = int(self._wall_clock())
         if moment_s != self._moment_s:
             self._end_step()
             self._moment_s = moment_s
-        self._step = self._step.plus(step)
+        self._items += items
+        self._write_units += write_units
+        self._throttled += throttled
 
     def _end_step(self) -> None:
-        if any(self._step):
-            self.result.timeline.add(self._moment_s, self._step)
-        self._step = Step()
+        step = Step(self._items, self._write_units, self._throttled)
+        if any(step):
+            self.result.timeline.add(self._moment_s, step)
+        self._items = self._throttled = 0
+        self._write_units = 0.0
 
     def _sample(self, latency_ms: float) -> None:
         """Reservoir sampling (Vitter's algorithm R): each answer is kept with equal chance."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The answer to one request: a document, or the error that botocore would raise."""
 
     latency_ms: float = 0.0
-    document: dict[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = MappingProxyType({})
     error: Exception | None = None
 
 
