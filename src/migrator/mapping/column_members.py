@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import accumulate, compress, repeat
-from operator import add
+from operator import add, is_not
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ import orjson
 from migrator.limits import ITEM_SIZE_BYTES, WRITE_UNIT_BYTES
 from migrator.mapping.column_numbers import together
 from migrator.mapping.column_wires import Column, Wires
-from migrator.mapping.counts import Counts, Grouped, Lengths, Listed, Mixed, Scattered, Summed
+from migrator.mapping.counts import Counts, Grouped, Less, Listed, Mixed, Scattered, Summed
 from migrator.mapping.encoded import EncodedItems
 from migrator.mapping.model import IndexDefinition
 from migrator.mapping.wirevalues import (
@@ -55,10 +55,11 @@ class Named:
             # What comes first must come first in every row; DynamoDB knows no order.
             self._later.append(lambda: self.add_sparse(name, column, form, keep=keep))
             return
-        given = [value for value in column if value is not None]
+        present = list(map(is_not, column, repeat(None)))
+        given = list(compress(column, present))
         wires = form(given) if given else Wires(())
         before = self._before(name)
-        whole, present = iter(wires.joined(len(given), before)), [value is not None for value in column]
+        whole = iter(wires.joined(len(given), before))
         absent, surplus = (before + NULL_WIRE, TRUE_SURPLUS) if keep else (b"", -self._surplus_of_one)
         self._pieces.append([next(whole) if there else absent for there in present])
         self._surplus += self._surplus_of_one
@@ -85,18 +86,19 @@ class Named:
         if self._in_order:
             wires = [b"{" + wire.removeprefix(b"},") for wire in wires]
         surplus = Summed(self._count, self._surplus + len("{}}") - len("},"), together(self._surpluses))
-        sizes = Lengths(wires, surplus)
+        lengths = list(map(len, wires))
+        sizes = Less(lengths, surplus)
         places = self._places(indexes)
         # On the wire an item is longer than it counts.
-        if max(map(len, wires)) <= WRITE_UNIT_BYTES:
-            return EncodedItems(wires, list(identities), list(places), sizes)
+        if max(lengths) <= WRITE_UNIT_BYTES:
+            return EncodedItems(wires, lengths, list(identities), list(places), sizes)
         exact = list(sizes.each())
         largest = max(exact)
         is_large = largest > WRITE_UNIT_BYTES
         if largest > ITEM_SIZE_BYTES or (is_large and any(index.projection != "ALL" for index in indexes)):
             raise Odd
         units = [n * -(-size // WRITE_UNIT_BYTES) for n, size in zip(places, exact, strict=True)]
-        return EncodedItems(wires, list(identities), units, Listed(exact))
+        return EncodedItems(wires, lengths, list(identities), units, Listed(exact))
 
     def _places(self, indexes: Sequence[IndexDefinition]) -> Iterable[int]:
         """In how many places each item stands: the table, and each index that it enters."""

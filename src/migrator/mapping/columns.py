@@ -79,27 +79,27 @@ class _EscapeSurplus:
     """Of texts: what JSON adds to them, their two quotes included."""
 
     values: Sequence[bytes]
+    values_bytes: int
     column: Column
 
     def total(self) -> int:
-        return sum(map(len, self.values)) - len("".join(self.column).encode())
+        return self.values_bytes - len("".join(self.column).encode())
 
     def each(self) -> Iterable[int]:
         return map(sub, map(len, self.values), map(len, map(str.encode, self.column)))
 
 
 def texts(column: Column) -> Wires:
-    dumped = orjson.dumps(column, option=orjson.OPT_INDENT_2)[len("[\n") : -len("\n]")]
-    values = _parted(dumped, len(column))
+    count = len(column)
+    dumped = orjson.dumps(column, option=orjson.OPT_INDENT_2)[len("[\n  ") : -len("\n]")]
+    if len(dumped) > count * _LONG_BYTES:
+        values = list(map(bytes.strip, BytesIO(dumped).readlines(), repeat(_BETWEEN)))
+    else:
+        values = dumped.split(_BETWEEN)
     if b"\\" not in dumped:
         return Wires((OPENINGS["S"], values))
-    return Wires((OPENINGS["S"], values), -len('""'), (_EscapeSurplus(values, column),))
-
-
-def _parted(dumped: bytes, count: int) -> list[bytes]:
-    if len(dumped) > count * _LONG_BYTES:
-        return list(map(bytes.strip, BytesIO(dumped).readlines(), repeat(_BETWEEN)))
-    return dumped[len("  ") :].split(_BETWEEN)
+    values_bytes = len(dumped) - (count - 1) * len(_BETWEEN)
+    return Wires((OPENINGS["S"], values), -len('""'), (_EscapeSurplus(values, values_bytes, column),))
 
 
 def booleans(column: Column) -> Wires:

@@ -55,17 +55,17 @@ class Summed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
-    """How long each is, less what does not count."""
+class Less:
+    """So much each, less what does not count."""
 
-    values: Sequence[bytes]
+    counts: Sequence[int]
     surplus: Counts
 
     def total(self) -> int:
-        return sum(map(len, self.values)) - self.surplus.total()
+        return sum(self.counts) - self.surplus.total()
 
     def each(self) -> Iterable[int]:
-        return map(sub, map(len, self.values), self.surplus.each())
+        return map(sub, self.counts, self.surplus.each())
 
 
 @dataclass(frozen=True, slots=True)

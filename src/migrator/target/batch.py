@@ -33,7 +33,7 @@ class Window:
     def offer(self, items: EncodedItems) -> bool:
         """Take all of the items, or none where they do not fit. One alone always fits."""
         count = self._count + len(items)
-        wire_bytes = self._bytes + sum(map(len, items.wires))
+        wire_bytes = self._bytes + items.wire_bytes
         if count > 1 and (wire_bytes > WINDOW_BYTES or count > self.items_max):
             return False
         self._parts.append(replace(items, sizes=None))  # what these are worked out of is the rows themselves

@@ -31,7 +31,7 @@ class Batch:
         (4, 3)
         """
         columns = EncodedItems.of(items)
-        return cls(columns, sum(map(len, columns.wires)), sum(columns.units))
+        return cls(columns, columns.wire_bytes, sum(columns.units))
 
     def __len__(self) -> int:
         return len(self.items.wires)
