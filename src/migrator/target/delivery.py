@@ -180,11 +180,11 @@ class Delivery:
         if result.refused is not None:
             self._fail(current.batch, "item_exists", result.refused)
         current.batch = result.unprocessed
-        if result.written:
-            current.patience.progressed()
         if not current.batch.items:
             self._settle(current)
             return
+        if result.written:
+            current.patience.progressed()
         current.unprocessed = True
         self._governor.throttled()
         error = TargetError(
