@@ -23,12 +23,15 @@ def numbers(column: Column) -> Wires:
     spelled = (orjson.dumps(column)[1:-1] + b",").replace(b".0,", b",")
     if b"e" in spelled or b"n" in spelled or b"-0," in spelled:  # an exponent, no number at all, or zero with a minus
         return odd_numbers(column)
-    return _wires(_Shortest(spelled[:-1]))
+    spelled = spelled[:-1]
+    values = spelled.split(b",")
+    return _wires(values, _Shortest(spelled, (values,)))
 
 
 def plain_numbers(spelled: str) -> Wires:
     """Numbers that are spelled as DynamoDB's are, with commas between them."""
-    return _wires(_Spelled(spelled.encode()))
+    wires = spelled.encode()
+    return _wires(wires.split(b","), _Spelled(wires))
 
 
 def odd_numbers(column: Column) -> Wires:
@@ -37,15 +40,19 @@ def odd_numbers(column: Column) -> Wires:
     return Wires((OPENINGS["N"], values), 0, (Listed(surplus),))
 
 
+def _wires(values: list[bytes], surplus: Counts) -> Wires:
+    return Wires((OPENINGS["N"] + b'"', values, b'"'), 0, (surplus,))
+
+
 def together(surpluses: Sequence[Counts]) -> list[Counts]:
     """The same, with one for all columns of numbers: a call for each of a hundred costs a twentieth of an item."""
-    spelled, others = list[bytes](), list[Counts]()
+    numbers, others = list[_Shortest](), list[Counts]()
     for each in surpluses:
         if isinstance(each, _Shortest):
-            spelled.append(each.spelled)
+            numbers.append(each)
         else:
             others.append(each)
-    return [*others, _Shortest(b",".join(spelled), len(spelled))] if spelled else others
+    return [*others, _Shortest.of(numbers)] if numbers else others
 
 
 class _Surpluses(dict[bytes, int]):
@@ -63,40 +70,54 @@ _surplus_of = _Surpluses().__getitem__
 
 @dataclass(frozen=True, slots=True)
 class _Spelled:
-    """The surplus of a number in each row, or of those of so many columns, one column after another."""
+    """The surplus of a column of numbers."""
 
     spelled: bytes
-    columns: int = 1
 
     def total(self) -> int:
-        return sum(self._of_numbers())
+        return sum(self.each())
 
     def each(self) -> Iterable[int]:
-        if self.columns == 1:
-            return self._of_numbers()
-        counts = list(self._of_numbers())
-        rows = len(counts) // self.columns
-        return [sum(counts[row::rows]) for row in range(rows)]
-
-    def _of_numbers(self) -> Iterable[int]:
         return map(_surplus_of, self.spelled.translate(_SHAPES).split(b","))
 
 
-class _Shortest(_Spelled):
-    """The same where no number has a digit too many, as SQLite's have not: their total takes no look at each.
+@dataclass(frozen=True, slots=True)
+class _Shortest:
+    """The surplus of columns of numbers, none of which has a digit too many, as SQLite's have not.
+
+    So nobody has to look at each: all are searched at once, or those of a row.
+    """
+
+    spelled: bytes
+    columns: Sequence[list[bytes]]  #: the same, one by one
+
+    @classmethod
+    def of(cls, parts: Sequence[_Shortest]) -> _Shortest:
+        return cls(b",".join([part.spelled for part in parts]), [column for part in parts for column in part.columns])
+
+    def total(self) -> int:
+        return _surplus(self.spelled)
+
+    def each(self) -> Iterable[int]:
+        if len(self.columns) == 1:
+            return _Spelled(self.spelled).each()
+        return map(_surplus, map(b",".join, zip(*self.columns, strict=True)))
+
+
+def _surplus(spelled: bytes) -> int:
+    """Of all these numbers.
 
     A number counts as `number_size` says: a byte, one for each pair of digits around its point, the outer pairs of
     zeros left out, and one for a minus. So its point is surplus, and a byte of each whole pair, and zeros are.
+
+    >>> _surplus(b"1234,-0.05,100")
+    4
     """
-
-    __slots__ = ()
-
-    def total(self) -> int:
-        unsigned = b",%b," % self.spelled.replace(b"-", b"")
-        count = unsigned.count(b",") - 1
-        whole_pairs = unsigned.translate(_DIGITS).count(b"11")
-        zeros = unsigned.count(b",0") + _pairs_of_zeros(unsigned, b",0.", b"") + _pairs_of_zeros(unsigned, b"", b",")
-        return unsigned.count(b".") + whole_pairs + zeros - count
+    unsigned = b",%b," % spelled.replace(b"-", b"")
+    count = unsigned.count(b",") - 1
+    whole_pairs = unsigned.translate(_DIGITS).count(b"11")
+    zeros = unsigned.count(b",0") + _pairs_of_zeros(unsigned, b",0.", b"") + _pairs_of_zeros(unsigned, b"", b",")
+    return unsigned.count(b".") + whole_pairs + zeros - count
 
 
 def _pairs_of_zeros(spelled: bytes, before: bytes, after: bytes) -> int:
@@ -106,7 +127,3 @@ def _pairs_of_zeros(spelled: bytes, before: bytes, after: bytes) -> int:
         pairs += found
         zeros += b"00"
     return pairs
-
-
-def _wires(surplus: _Spelled) -> Wires:
-    return Wires((OPENINGS["N"] + b'"', surplus.spelled.split(b","), b'"'), 0, (surplus,))

@@ -50,7 +50,7 @@ def test_zeros_that_do_not_count(column: list[float]) -> None:
     assert wires.surplus_of(len(column)).total() == sum(surplus_of(wires.joined(len(column))))
 
 
-@given(st.lists(st.lists(INTEGERS | SMALL, min_size=3, max_size=3), min_size=1))
+@given(st.lists(st.lists(INTEGERS | SMALL, min_size=3, max_size=3), min_size=1, max_size=8))
 def test_columns_together_count_what_they_count_apart(columns: list[list[float]]) -> None:
     apart = [surplus for column in columns for surplus in numbers(column).surpluses]
     joined = together(apart)
