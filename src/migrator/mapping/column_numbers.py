@@ -13,6 +13,7 @@ from migrator.mapping.counts import Counts, Listed
 from migrator.mapping.wirevalues import OPENINGS, number
 
 _SHAPES_MAX = 4096
+# Every digit but 0 alike, and every digit
 _SHAPES = bytes.maketrans(b"23456789", b"1" * 8)
 _DIGITS = bytes.maketrans(b"023456789", b"1" * 9)
 

@@ -43,7 +43,7 @@ class EncodedItem(NamedTuple):
         return item_size(self.attributes) if self.noted_bytes is None else self.noted_bytes
 
 
-@dataclass(slots=True)  # frozen, it would take twice as long to make, as many are
+@dataclass(slots=True)  # not frozen: one is made for each request, and freezing doubles what that takes
 class EncodedItems(Sequence[EncodedItem]):
     """Many items as columns: what is done with all of them takes no object for each. Not changed once made.
 

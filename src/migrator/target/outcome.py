@@ -92,12 +92,12 @@ class Tally:
             result.bytes -= answered.skipped.items.size_bytes
         if written or skipped:
             self.last_progress = self._clock()
-        self._note(written, answered.write_units, unprocessed > 0)
+        self._note(written, answered.write_units, throttled=unprocessed > 0)
         self._sample(latency_ms)
 
     def throttled(self) -> None:
         self.result.throttled += 1
-        self._note(0, 0.0, True)
+        self._note(throttled=True)
 
     def failed(self, item: FailedItem) -> None:
         self.result.failed.append(item)
@@ -111,7 +111,7 @@ class Tally:
         """The first reason is the one that is told."""
         self.result.stopped = self.result.stopped or error
 
-    def _note(self, items: int, write_units: float, throttled: bool) -> None:
+    def _note(self, items: int = 0, write_units: float = 0.0, *, throttled: bool) -> None:
         moment_s = int(self._wall_clock())
         if moment_s != self._moment_s:
             self._end_step()

@@ -15,7 +15,7 @@ _BETWEEN_ITEMS = b'}},{"PutRequest":{"Item":'
 _CLOSING = b'}}]},"ReturnConsumedCapacity":"INDEXES"}'
 
 
-@dataclass(slots=True)  # frozen, it would take twice as long to make, as many are
+@dataclass(slots=True)  # not frozen: one is made for each request, and freezing doubles what that takes
 class Batch:
     """Items that go in one request, and what they are together. Not changed once made."""
 
