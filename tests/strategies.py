@@ -5,10 +5,11 @@ Values lean towards what is odd; what most rows hold is drawn often enough that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from migrator.mapping.model import (
     Children,

@@ -17,9 +17,10 @@ RowRejected is no MigratorError: it condemns one row, and `run.segment` is the o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
+
+from msgspec import Struct
 
 #: A table of 500 columns would fill the screen that an error may take.
 _NAMES_SHOWN = 30
@@ -59,8 +60,7 @@ class UsageError(MigratorError):
         super().__init__(message, code=code)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing wrong in a document.
 
     >>> print(Problem("orders.yaml", "entities.Order", "no key", ("add key: {PK: …}",)))

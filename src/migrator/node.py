@@ -10,8 +10,9 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, cast
+
+from msgspec import Struct
 
 from migrator.errors import DocumentError, Problem, known_names
 from migrator.yamlfile import Document, Filled, join, scalar
@@ -24,12 +25,11 @@ class Malformed(Exception):
     """This part of the document has no value; its problems are written down already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     value: Any
     path: str
-    document: Document = field(repr=False)
-    problems: list[Problem] = field(repr=False)
+    document: Document
+    problems: list[Problem]
     key: str = ""  #: in the map above
 
     def note(self, message: str, *hints: str, at: str | int | None = None) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from migrator.errors import DocumentError, Problem
 
@@ -37,8 +37,7 @@ _CORE = "tag:yaml.org,2002:"
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<or>:-(?P<default>[^}]*))?\})?")
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """A ${VAR} in a text, with the value that was filled in."""
 
     name: str
@@ -62,8 +61,7 @@ class Filled(str):
         return filled
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A mapping read from YAML: text keys; values None, bool, int, Decimal, str, list, dict."""
 
     data: dict[str, Any]

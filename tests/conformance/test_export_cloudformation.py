@@ -7,7 +7,6 @@ template instead, and it hands parameters on as text.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 from cfnlint.decode import decode_str
 from moto import mock_aws
+from msgspec.structs import replace
 
 from export_definitions import EVERYTHING, SHIPPED, SILENT, defined
 from migrator.mapping.document import load_mapping
@@ -108,7 +108,7 @@ def test_a_stack_for_production_has_the_table_that_the_mapping_defines_there(
     path: Path, aws: Any, created: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     developed = load_mapping(path).table
-    variables = [part for part in dict(developed.written)["name"] if isinstance(part, Variable)]
+    variables = [part for part in dict(developed.written.texts)["name"] if isinstance(part, Variable)]
     for variable in variables:
         monkeypatch.setenv(variable.name, "prod")
     created(exported(developed), **{pascal(variable_name(variable)): "prod" for variable in variables})

@@ -5,11 +5,11 @@ The engines keep few settings, so here the strict door keeps them (`door_keeps`)
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from door import Door
 from door_faults import throttle

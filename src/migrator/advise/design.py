@@ -5,8 +5,9 @@ Templates and expressions are texts in the mapping's language; `advise.design_ya
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from migrator.mapping.model import KeyType
 
@@ -14,23 +15,20 @@ Style = Literal["single-table", "table-per-entity"]
 STYLES: tuple[Style, ...] = ("single-table", "table-per-entity")
 
 
-@dataclass(frozen=True, slots=True)
-class KeyDesign:
+class KeyDesign(Struct, frozen=True):
     """An attribute that is a key of a table or index, and its type."""
 
     name: str
     type: KeyType = "S"
 
 
-@dataclass(frozen=True, slots=True)
-class IndexDesign:
+class IndexDesign(Struct, frozen=True):
     name: str
     partition_key: KeyDesign
     sort_key: KeyDesign | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EntityItem:
+class EntityItem(Struct, frozen=True):
     """One item that a row becomes: key attribute -> template, index keys too."""
 
     key: tuple[tuple[str, str], ...]
@@ -39,8 +37,7 @@ class EntityItem:
         return dict(self.key).get(attribute)
 
 
-@dataclass(frozen=True, slots=True)
-class Embedding:
+class Embedding(Struct, frozen=True):
     """Child rows as a list inside their parent's item: an offer, since a list cannot be asked for by itself."""
 
     attribute: str
@@ -50,8 +47,7 @@ class Embedding:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class EntityDesign:
+class EntityDesign(Struct, frozen=True):
     name: str
     source: str  #: the table's name
     rows: int
@@ -64,8 +60,7 @@ class EntityDesign:
     rejects: tuple[tuple[str, int], ...] = ()  #: reject code -> rows, of those that DynamoDB cannot hold
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a question says of one key."""
 
     attribute: str
@@ -73,8 +68,7 @@ class Asked:
     begins_with: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PatternDesign:
+class PatternDesign(Struct, frozen=True):
     name: str
     entity: str
     key: tuple[Asked, ...]
@@ -82,8 +76,7 @@ class PatternDesign:
     sql: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TableDesign:
+class TableDesign(Struct, frozen=True):
     """One DynamoDB table with its entities: one mapping file."""
 
     name: str
@@ -95,8 +88,7 @@ class TableDesign:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True):
     """A table or view of the source that has no entity."""
 
     name: str
@@ -105,8 +97,7 @@ class LeftOut:
     readable: bool = False  #: an entity could be made of it
 
 
-@dataclass(frozen=True, slots=True)
-class Design:
+class Design(Struct, frozen=True):
     source: str  #: path of the file, absolute
     style: Style
     tables: tuple[TableDesign, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from migrator.advise.model import Analysis, Hazard, TableAnalysis
 from migrator.source.profile import ColumnProfile

@@ -6,14 +6,14 @@ docs/hazards.md says the same at more length, and a test holds it to this table.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from migrator.advise.model import Hazard, RowKey, Severity
 
 
-@dataclass(frozen=True, slots=True)
-class HazardCode:
+class HazardCode(Struct, frozen=True):
     severity: Severity
     words: str  #: what it is, in one line
     way_out: str

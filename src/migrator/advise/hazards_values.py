@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.advise.hazard_codes import hazard
 from migrator.advise.model import Hazard, TableAnalysis
@@ -24,8 +25,7 @@ _LARGEST, _SMALLEST = "9.999999999999999e125", "1e-130"
 _KINDS: Mapping[str, tuple[str, ...]] = {"number": ("INTEGER", "REAL"), "text": ("TEXT",), "blob": ("BLOB",)}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A column with what is known of it."""
 
     column: Column
@@ -53,8 +53,7 @@ class Place:
         return hint_of(self.column.declared_type) == "number"
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(Struct, frozen=True):
     code: str
     message: str
     #: False spares the scan: the profile already says that there is none

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from migrator.advise.design import Design
 from migrator.mapping.model import Attributes
@@ -22,8 +23,7 @@ RowKey = tuple[tuple[str, SqliteValue], ...]
 Severity = Literal["loses", "changes", "watch"]
 
 
-@dataclass(frozen=True, slots=True)
-class Relationship:
+class Relationship(Struct, frozen=True):
     """A foreign key as declared. SQLite does not enforce one unless told to, so orphans are counted."""
 
     child: str
@@ -36,8 +36,7 @@ class Relationship:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hazard:
+class Hazard(Struct, frozen=True):
     """What a plain copy into DynamoDB would lose, change or stumble over. Its codes: `advise.hazards.HAZARDS`."""
 
     code: str
@@ -50,8 +49,7 @@ class Hazard:
     way_out: str
 
 
-@dataclass(frozen=True, slots=True)
-class ItemSizes:
+class ItemSizes(Struct, frozen=True):
     """Rows as items with the columns for attributes: what DynamoDB would count, but for keys made from templates."""
 
     mean_bytes: float
@@ -61,8 +59,7 @@ class ItemSizes:
     histogram: tuple[tuple[int, int], ...]  #: (upper end in bytes, a power of two; items), smallest first, none empty
 
 
-@dataclass(frozen=True, slots=True)
-class TableAnalysis:
+class TableAnalysis(Struct, frozen=True):
     table: Table
     profile: TableProfile | None = None  #: None for shadow tables: their rows are another table's storage
     sizes: ItemSizes | None = None  #: None for views, and where there are no rows or they cannot be read
@@ -76,16 +73,14 @@ class TableAnalysis:
         return self.table.error or (self.profile.error if self.profile else None)
 
 
-@dataclass(frozen=True, slots=True)
-class SampleItem:
+class SampleItem(Struct, frozen=True):
     """An item of the suggested design, of one of the source's rows."""
 
     entity: str
     attributes: Attributes
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(Struct, frozen=True):
     path: str
     size_bytes: int  #: with a WAL that was not checkpointed, of the file it would become
     journal_mode: Literal["wal", "rollback"]

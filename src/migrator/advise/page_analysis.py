@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from migrator.advise.design import TableDesign
 from migrator.advise.model import Analysis, SampleItem, TableAnalysis
@@ -25,8 +25,7 @@ _OPEN_TABLES = 12
 _HOTTEST = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Heat:
+class Heat(Struct, frozen=True):
     """How a column's values would spread rows over partitions."""
 
     table: str
@@ -37,15 +36,13 @@ class Heat:
     shares: tuple[float, ...]  #: of the most common values
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     name: str
     type: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """A sample item as the page shows it."""
 
     entity: str

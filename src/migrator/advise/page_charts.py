@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.limits import ITEM_SIZE_BYTES
 
@@ -18,8 +19,7 @@ from migrator.limits import ITEM_SIZE_BYTES
 LINE_WIDTH, LINE_HEIGHT = 1_000, 100
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Struct, frozen=True):
     label: str
     count: int
     height: float  #: of the highest, 0 to 1
@@ -57,8 +57,7 @@ def _short_size(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One measure over time."""
 
     area: str  #: an SVG path, closed at the bottom
@@ -67,8 +66,7 @@ class Line:
     mean: float
 
 
-@dataclass(frozen=True, slots=True)
-class TimeChart:
+class TimeChart(Struct, frozen=True):
     started: str  #: time of day, UTC
     ended: str
     step_s: int

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from migrator.advise.page import render
 from migrator.advise.page_charts import time_chart
@@ -16,8 +17,7 @@ _EXAMPLES = 3
 _BADGES = {"succeeded": "good", "completed_with_rejects": "watch", "failed": "bad", "interrupted": "watch"}
 
 
-@dataclass(slots=True)
-class Reason:
+class Reason(Struct):
     """Dead letters of one entity with one code (and column)."""
 
     entity: str

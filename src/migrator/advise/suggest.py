@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from migrator.advise.design import Design, EntityDesign, Style, TableDesign

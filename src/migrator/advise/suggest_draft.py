@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from migrator.advise.design import Asked, Embedding, EntityDesign, EntityItem, PatternDesign
 from migrator.advise.suggest_entities import attributes_of, value_notes
@@ -12,8 +13,7 @@ from migrator.advise.suggest_keys import ROWID, Names, Part, RowKey, column_part
 from migrator.advise.suggest_relations import Link
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """What is decided about one entity so far."""
 
     name: str

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -32,8 +32,7 @@ _ANY_TABLE = TableDefinition("any", KeyAttribute("key"))
 _KEY = {"key": {"S": "x"}}
 
 
-@dataclass(slots=True)
-class ColumnFacts:
+class ColumnFacts(Struct):
     """Counts of one column's values. Filled row by row, and read only afterwards."""
 
     name: str
@@ -139,8 +138,7 @@ def _is_storable(value: SqliteValue, hint: str = "") -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class TableFacts:
+class TableFacts(Struct, frozen=True):
     table: Table
     rows: int = 0
     columns: tuple[ColumnFacts, ...] = ()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from migrator.advise.shown import count_of
 from migrator.advise.suggest_facts import ColumnFacts, TableFacts
@@ -22,8 +24,7 @@ _WORD_CHARACTERS = 60
 _INTEGER_DIGITS, _SPARE_DIGITS = 19, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A placeholder: a column, or the rowid, and the filters it goes through."""
 
     column: str
@@ -52,8 +53,7 @@ def joined(word: str, parts: Iterable[Part]) -> str:
     return "#".join((word, *map(str, parts)))
 
 
-@dataclass(slots=True)
-class Names:
+class Names(Struct):
     """Gives each thing a name of its own."""
 
     taken: set[str] = field(default_factory=set)
@@ -79,8 +79,7 @@ def key_word(name: str) -> str:
 # ---- the key of a table's rows
 
 
-@dataclass(frozen=True, slots=True)
-class RowKey:
+class RowKey(Struct, frozen=True):
     """What tells a table's rows apart: its primary key, else the rowid, else all its columns."""
 
     columns: tuple[str, ...]  #: () for the rowid

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.advise.shown import count_of
 from migrator.advise.suggest_facts import ColumnFacts, TableFacts
@@ -11,8 +12,7 @@ from migrator.advise.suggest_source import Source, foreign_keys, lookup_columns
 from migrator.source.schema import ForeignKey
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Struct, frozen=True):
     """Columns that an index is to find rows by."""
 
     columns: tuple[ColumnFacts, ...]

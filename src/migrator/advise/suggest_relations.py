@@ -6,7 +6,8 @@ Rules with numbers, so that each decision can be told with the numbers it was ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.advise.suggest_keys import RowKey
 from migrator.advise.suggest_source import FanOut, Source, foreign_keys
@@ -23,8 +24,7 @@ EMBED_MOST = 20
 EMBED_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A foreign key whose values are exactly those of its parent's key."""
 
     child: str
@@ -47,8 +47,7 @@ class Link:
         return f"at most {self.fan.most:,} of each, {self.fan.mean:.1f} on average, about {told}"
 
 
-@dataclass(frozen=True, slots=True)
-class Relations:
+class Relations(Struct, frozen=True):
     junctions: Mapping[str, tuple[Link, Link]]
     folds: Mapping[str, Link]  #: child -> what it lies under
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -18,8 +18,7 @@ from migrator.source.schema import ForeignKey, Schema, Table
 from migrator.source.text import InvalidText, SqliteValue
 
 
-@dataclass(frozen=True, slots=True)
-class FanOut:
+class FanOut(Struct, frozen=True):
     """How many rows of a child each parent has."""
 
     rows: int  #: with a value in every column of the foreign key
@@ -69,8 +68,7 @@ _TIMES_S = range(946_684_800, 4_102_444_800)
 _EXPIRY = re.compile(r"expir|^ttl$|valid_?until", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Expiry:
+class Expiry(Struct, frozen=True):
     """A column whose every value is a moment that items may expire at."""
 
     column: str
@@ -110,8 +108,7 @@ def _seconds(value: SqliteValue) -> int:
 # ---- a whole file
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """All that is known of a file before anything is decided."""
 
     schema: Schema

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from migrator.advise.design import Asked, EntityDesign, EntityItem, IndexDesign, KeyDesign, PatternDesign, TableDesign
 from migrator.advise.suggest_entities import (
@@ -46,27 +47,23 @@ def table_per_entity(source: Source, table_name: str) -> list[TableDesign]:
         plain = re.sub(r"[^A-Za-z0-9_.-]", "_", entity)
         room = _TABLE_NAME_CHARACTERS - len(table_name) - 8
         name = names.new(f"{table_name}-{plain[: max(room, 1)]}")
-        tables.append(_Table(source, facts, entity).design(name))
+        taken = Names({column.name for column in facts.columns})
+        tables.append(_Table(source, facts, entity, row_key(facts), taken).design(name))
     return tables
 
 
-@dataclass(slots=True)
-class _Table:
+class _Table(Struct):
     source: Source
     facts: TableFacts
     entity: str
-    key: RowKey = field(init=False)
-    names: Names = field(init=False)  #: of attributes
+    key: RowKey
+    names: Names  #: of attributes
     keyed: set[str] = field(default_factory=set)  #: columns that are keys as they are
     used: set[str] = field(default_factory=set)  #: columns in other templates
     templates: dict[str, str] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     indexes: list[IndexDesign] = field(default_factory=list)
     patterns: list[PatternDesign] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.key = row_key(self.facts)
-        self.names = Names({column.name for column in self.facts.columns})
 
     def design(self, name: str) -> TableDesign:
         self.reasons.append(self.key.reason)

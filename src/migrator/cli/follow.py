@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from msgspec import to_builtins
 
 from migrator.cli.options import show_progress
 from migrator.cli.outcome import show
@@ -59,7 +60,7 @@ class _JsonLines:
     def __call__(self, progress: Progress | None) -> None:
         if progress and progress != self._shown:
             self._shown = progress
-            show(json.dumps(asdict(progress)))
+            show(json.dumps(to_builtins(progress)))
 
 
 class _Lines:

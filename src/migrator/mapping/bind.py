@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from migrator.errors import DocumentError, Problem, known_names
@@ -67,8 +68,7 @@ def relation_of(spec: SourceSpec, schema: Schema, connection: Connection) -> Rel
     return replace(relation, key=spec.key, key_walks=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Binder:
+class _Binder(Struct, frozen=True):
     file: str
     schema: Schema
     connection: Connection

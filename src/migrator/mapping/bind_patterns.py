@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from migrator.errors import known_names
@@ -17,8 +18,7 @@ from migrator.source.relation import Relation
 from migrator.yamlfile import join
 
 
-@dataclass(frozen=True, slots=True)
-class Misfit:
+class Misfit(Struct, frozen=True):
     """What does not fit: where in the pattern, what, and what to do."""
 
     at: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import orjson
+from msgspec import Struct
 
 from migrator.mapping.canonical import number_size
 from migrator.mapping.column_wires import Column, Wires
@@ -69,8 +69,7 @@ class _Surpluses(dict[bytes, int]):
 _surplus_of = _Surpluses().__getitem__
 
 
-@dataclass(frozen=True, slots=True)
-class _Spelled:
+class _Spelled(Struct, frozen=True):
     """The surplus of a column of numbers."""
 
     spelled: bytes
@@ -82,8 +81,7 @@ class _Spelled:
         return map(_surplus_of, self.spelled.translate(_SHAPES).split(b","))
 
 
-@dataclass(frozen=True, slots=True)
-class _Shortest:
+class _Shortest(Struct, frozen=True):
     """The surplus of columns of numbers, none of which has a digit too many, as SQLite's have not.
 
     So nobody has to look at each: all are searched at once, or those of a row.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, repeat
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 from migrator.limits import NESTING_LEVELS
 from migrator.mapping.column_documents import documents
@@ -54,8 +55,7 @@ _Write = Callable[[Chunk, Named], None]
 _Form = Callable[[Chunk], Wires]
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """One level of rows, the entity's own or child rows. `depth` counts the maps and lists around."""
 
     rows: RawRows

@@ -6,13 +6,13 @@ Only what is ordinary in a whole column is known here; anything else raises Odd.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import repeat
 from operator import sub
 from typing import Any
 
 import orjson
+from msgspec import Struct, field
 
 from migrator.mapping.column_numbers import numbers
 from migrator.mapping.column_wires import Column, Wires
@@ -32,8 +32,7 @@ _BOOLEANS = tuple(OPENINGS["BOOL"] + value for value in (b"false", b"true"))
 _BOOLEAN_SURPLUS = (FALSE_SURPLUS, TRUE_SURPLUS)
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(Struct):
     """Some rows as columns."""
 
     columns: Sequence[Column]
@@ -74,8 +73,7 @@ def _types(column: Column) -> frozenset[type]:
     return frozenset(map(type, column))
 
 
-@dataclass(frozen=True, slots=True)
-class _EscapeSurplus:
+class _EscapeSurplus(Struct, frozen=True):
     """Of texts: what JSON adds to them, their two quotes included."""
 
     values: Sequence[bytes]

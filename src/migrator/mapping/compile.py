@@ -9,12 +9,12 @@ any mapping and any row (tests/unit/mapping/test_compile.py). Before either, a w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from migrator.errors import RowRejected
 from migrator.mapping.compile_code import Code
@@ -50,8 +50,7 @@ Outcome = EncodedRow | RowRejected
 EncodeRows = Callable[[list[RawRow]], list[Outcome]]
 
 
-@dataclass(frozen=True, slots=True)
-class EntityEncoder:
+class EntityEncoder(Struct, frozen=True):
     """Encodes the rows of one entity as `source.rows.iter_batches` gives them."""
 
     encode_rows: EncodeRows

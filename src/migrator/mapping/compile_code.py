@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
 import orjson
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from migrator.mapping.wirevalues import ATTRIBUTE_SURPLUS, ENTRY_SURPLUS, MEMBER_SURPLUS, OPENINGS
 
@@ -77,8 +78,7 @@ def _compiled(source: str, name: str) -> CodeType:
     return compile(source, name, "exec")
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """Where one value goes: after the name of an attribute, or as a member of a list.
 
     Every value is preceded by what closes the one before it, `},"name":{"S":`, so that any of them may be absent.
@@ -149,8 +149,7 @@ def _slot(code: Code, before: bytes, surplus: int) -> Slot:
     return Slot(code, code.constant(before), surplus, before, head=code.variable("h"), value=code.variable("v"))
 
 
-@dataclass(slots=True)
-class Pieces:
+class Pieces(Struct):
     """The bytes of an item, map or list in the making, and the surplus of its members as if all were text."""
 
     parts: list[bytes | str] = field(default_factory=list)

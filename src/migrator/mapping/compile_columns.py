@@ -8,12 +8,12 @@ several items a row. The same tests hold both to the plain renderer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from migrator.errors import RowRejected
 from migrator.mapping.column_members import Named
@@ -53,8 +53,7 @@ def no_items(_: list[RawRow]) -> None:
     """For an entity that has to go the other way."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(Struct, frozen=True):
     """A key attribute, the most bytes it may have, and its template: literals, and places of columns."""
 
     attribute: KeyAttribute

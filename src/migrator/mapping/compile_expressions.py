@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from migrator.limits import NESTING_LEVELS
 from migrator.mapping.compile_code import Code, Pieces, Slot, entry_slot, member_slot, named_slot
@@ -23,8 +25,7 @@ class NotWorthIt(Exception):
     """A mapping whose rows are all rejected, or that nests absurdly: for the plain renderer alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """One level of rows, the entity's own or child rows, as generated code finds it."""
 
     code: Code

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.mapping import own_filters
 from migrator.mapping.compile_code import Code
@@ -43,8 +44,7 @@ _GIVES: Mapping[str, Types] = {
 _FIRST: Mapping[str, type] = {"INTEGER": int, "REAL": float, "NUMERIC": int, "BLOB": bytes}
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A variable that holds a row's value, and what may be in it."""
 
     variable: str
@@ -55,8 +55,7 @@ class Value:
         return self.types is None or kind in self.types
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(Struct, frozen=True):
     """The columns of one level of rows: the variables that hold them, and their affinities."""
 
     variables: Mapping[str, str]

@@ -6,9 +6,10 @@ What is ordinary is written out; everything else is a call, or leaves the row to
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+
+from msgspec import Struct
 
 from migrator.mapping.compile_code import Code, Forms, Slot
 from migrator.mapping.compile_filters import INTEGER, NULL, TEXT, Columns, Value, write_filters
@@ -118,8 +119,7 @@ def _hinted(slot: Slot, x: str, hint: str, call: str) -> Forms:
 # ---- templates
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A variable that holds a template's text, or None where a placeholder is NULL."""
 
     variable: str

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import RowRejected
 from migrator.mapping.canonical import canonical_bytes
@@ -31,8 +32,7 @@ from migrator.mapping.validate import check_asked_key
 from migrator.mapping.values import number_text, to_attribute_value
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A condition with its values: two for `between`, which includes both, else one."""
 
     attribute: str

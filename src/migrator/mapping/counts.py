@@ -7,10 +7,11 @@ instructions for all of its values, and each by itself is one instruction for ea
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice, repeat
 from operator import sub
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class Counts(Protocol):
@@ -21,8 +22,7 @@ class Counts(Protocol):
     def each(self) -> Iterable[int]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """Known one by one."""
 
     counts: Sequence[int]
@@ -34,8 +34,7 @@ class Listed:
         return self.counts
 
 
-@dataclass(frozen=True, slots=True)
-class Summed:
+class Summed(Struct, frozen=True):
     """Of so many: what is the same for each, and what others say of each.
 
     >>> counts = Summed(3, 10, (Listed([1, 2, 3]),))
@@ -54,8 +53,7 @@ class Summed:
         return map(sum, zip(repeat(self.same, self.count), *[other.each() for other in self.others], strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Less:
+class Less(Struct, frozen=True):
     """So much each, less what does not count."""
 
     counts: Sequence[int]
@@ -68,8 +66,7 @@ class Less:
         return map(sub, self.counts, self.surplus.each())
 
 
-@dataclass(frozen=True, slots=True)
-class Scattered:
+class Scattered(Struct, frozen=True):
     """One for each that is there, in order, and the same for each that is absent."""
 
     present: Sequence[bool]
@@ -84,8 +81,7 @@ class Scattered:
         return [next(there) if present else self.absent for present in self.present]
 
 
-@dataclass(frozen=True, slots=True)
-class Mixed:
+class Mixed(Struct, frozen=True):
     """Of several kinds: those of a kind in the order in which they stand."""
 
     kinds: Sequence[Hashable]
@@ -99,8 +95,7 @@ class Mixed:
         return [next(rest[kind]) for kind in self.kinds]
 
 
-@dataclass(frozen=True, slots=True)
-class Grouped:
+class Grouped(Struct, frozen=True):
     """Lists: of so many members each, beside what a list has by itself, filled or empty."""
 
     lengths: Sequence[int]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
+
+from msgspec import Struct
 
 from migrator.errors import known_names
 from migrator.mapping.expressions import (
@@ -78,8 +79,7 @@ def read_version(node: Node) -> int:
 # ---- keys
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
+class _Keys(Struct, frozen=True):
     """The attributes that are keys: those of the table, which an item must have, and those of indexes alone."""
 
     table: dict[str, KeyType]

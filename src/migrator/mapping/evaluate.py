@@ -6,7 +6,8 @@ Expressions are turned into closures once, so that a row costs calls and no deci
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.errors import RowRejected
 from migrator.mapping.model import (
@@ -34,8 +35,7 @@ Evaluate = Callable[[Row], AttributeValue | None]
 _EvaluateRows = Callable[[LaidOut], AttributeValue | None]
 
 
-@dataclass(frozen=True, slots=True)
-class RenderContext:
+class RenderContext(Struct, frozen=True):
     """What items may know beside their row."""
 
     now_s: int  #: epoch seconds of the run's start

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import RowRejected
 from migrator.mapping import binaries, containers, conversions, dates, own_filters
@@ -26,8 +27,7 @@ Value = str | int | float
 Check = Callable[[Any], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     name: str
     types: tuple[type, ...]
     check: Check = lambda value: None  #: what is wrong with a value of the right type
@@ -35,8 +35,7 @@ class Argument:
     repeats: bool = False  #: one or more
 
 
-@dataclass(frozen=True, slots=True)
-class FilterSpec:
+class FilterSpec(Struct, frozen=True):
     apply: Callable[..., FilteredValue]  #: (value, *arguments)
     meaning: str  #: one line, for a person
     arguments: tuple[Argument, ...] = ()

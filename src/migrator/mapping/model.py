@@ -7,9 +7,10 @@ All of it pickles, so that a worker process gets a mapping as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from migrator.yamlfile import Written
 
@@ -27,22 +28,19 @@ AWS_MANAGED_ALIAS = "alias/aws/dynamodb"
 # ---- the target table
 
 
-@dataclass(frozen=True, slots=True)
-class KeyAttribute:
+class KeyAttribute(Struct, frozen=True):
     name: str
     type: KeyType = "S"
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Capacity(Struct, frozen=True):
     """Provisioned capacity units a second."""
 
     read: int
     write: int
 
 
-@dataclass(frozen=True, slots=True)
-class IndexDefinition:
+class IndexDefinition(Struct, frozen=True):
     name: str
     partition_key: KeyAttribute
     sort_key: KeyAttribute | None = None
@@ -55,8 +53,29 @@ class IndexDefinition:
         return (self.partition_key, *([self.sort_key] if self.sort_key else []))
 
 
-@dataclass(frozen=True, slots=True)
-class TableDefinition:
+class AsWritten:
+    """The texts of a table's block before variables were filled in. However it is written, it is the same table.
+
+    >>> AsWritten((("name", ("orders-", "${STAGE}")),)) == AsWritten()
+    True
+    """
+
+    __slots__ = ("texts",)
+
+    def __init__(self, texts: tuple[tuple[str, Written], ...] = ()) -> None:
+        self.texts = texts  #: by key path in the block, where there were any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AsWritten)
+
+    def __hash__(self) -> int:
+        return hash(AsWritten)
+
+    def __repr__(self) -> str:
+        return "AsWritten(...)"  # `run.fingerprint` tells mappings apart by theirs
+
+
+class TableDefinition(Struct, frozen=True):
     name: str
     partition_key: KeyAttribute
     sort_key: KeyAttribute | None = None
@@ -72,8 +91,7 @@ class TableDefinition:
     contributor_insights: bool | None = None
     stream: str | None = None  #: a StreamViewType
     tags: tuple[tuple[str, str], ...] = ()
-    #: key path in the block -> its text before variables were filled in, where there were any; `target.export` asks
-    written: tuple[tuple[str, Written], ...] = field(default=(), compare=False, repr=False)
+    written: AsWritten = AsWritten()  #: `target.export` asks
 
     @property
     def key_attributes(self) -> tuple[KeyAttribute, ...]:
@@ -96,14 +114,12 @@ class TableDefinition:
 # ---- expressions: where an attribute's value comes from
 
 
-@dataclass(frozen=True, slots=True)
-class FilterCall:
+class FilterCall(Struct, frozen=True):
     name: str  #: a name of FILTERS, or "python:module.function"
     arguments: tuple[str | int | float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnValue:
+class ColumnValue(Struct, frozen=True):
     """A column through filters.
 
     `builtin` marks @rowid, @file, @stem and the named groups of a plan's `source_pattern` (name without the @).
@@ -116,8 +132,7 @@ class ColumnValue:
     hint: Literal["", "bool", "json", "number"] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """Text with placeholders: literals and columns in turn."""
 
     parts: tuple[str | ColumnValue, ...]
@@ -127,25 +142,21 @@ class Template:
         return (part for part in self.parts if isinstance(part, ColumnValue))
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Struct, frozen=True):
     value: AttributeValue
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(Struct, frozen=True):
     """Epoch seconds, `offset_s` after the run's start."""
 
     offset_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(Struct, frozen=True):
     attributes: tuple[tuple[str, Expression], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSpec:
+class SourceSpec(Struct, frozen=True):
     """A table or view by name, or a query with its key columns."""
 
     table: str | None = None
@@ -153,8 +164,7 @@ class SourceSpec:
     key: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Children:
+class Children(Struct, frozen=True):
     """Rows of a child source inside the item.
 
     shape "list" with `attributes` -> list of maps, with `value` -> list of scalars;
@@ -177,8 +187,7 @@ Expression = ColumnValue | Template | Constant | Now | MapOf | Children
 # ---- entities
 
 
-@dataclass(frozen=True, slots=True)
-class ItemSpec:
+class ItemSpec(Struct, frozen=True):
     """One item that a row becomes: keys (index keys too) and attributes."""
 
     key: tuple[tuple[str, Template], ...]
@@ -188,8 +197,7 @@ class ItemSpec:
     rest: tuple[tuple[str, ColumnValue], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     column: str
     required: bool = False
     type: str | None = None  #: integer, real, number, text, blob, boolean, date, json
@@ -202,8 +210,7 @@ class Rule:
     severity: Literal["error", "warn"] = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(Struct, frozen=True):
     name: str
     source: SourceSpec
     items: tuple[ItemSpec, ...]
@@ -222,8 +229,7 @@ Comparison = Literal["eq", "lt", "le", "gt", "ge", "begins_with", "between"]
 Operand = Template | bool | int | Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """One comparison of an attribute; `between` has two operands, the others one."""
 
     attribute: str
@@ -231,8 +237,7 @@ class Condition:
     operands: tuple[Operand, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AccessPattern:
+class AccessPattern(Struct, frozen=True):
     """A question the design must answer; `run.questions` asks it."""
 
     name: str
@@ -248,8 +253,7 @@ class AccessPattern:
     sampled: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     """One file for one DynamoDB table."""
 
     file: str  #: as messages name it
@@ -262,10 +266,9 @@ class Mapping:
 # ---- what rendering gives
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """A rendered item. `size_bytes` by DynamoDB's own size rules."""
 
-    attributes: Attributes = field(repr=False)
+    attributes: Attributes
     key: Attributes
     size_bytes: int

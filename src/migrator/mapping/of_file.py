@@ -7,7 +7,8 @@ renderer looks it up for each row, and the tests hold the two together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from migrator.mapping.model import ColumnValue, Constant, Entity, Expression, ItemSpec, MapOf, Template
 from migrator.mapping.templates import encodable, fill, is_of_file

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.mapping.model import Children, ColumnValue, Entity, Expression, MapOf, SourceSpec, Template
 from migrator.source.read import ChildRead, Read
@@ -90,8 +91,7 @@ def _asks_for_rowid(expression: Expression) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class RawRows:
+class RawRows(Struct, frozen=True):
     """One level of rows as they are read, the entity's own or child rows."""
 
     children: tuple[Children, ...]  #: whose rows they hold, as `read` has them

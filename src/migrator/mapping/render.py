@@ -6,7 +6,8 @@ It says what a mapping means in the simplest way there is; anything faster is he
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.errors import RowRejected
 from migrator.mapping.canonical import item_size
@@ -31,8 +32,7 @@ from migrator.source.rows import Row
 from migrator.source.text import SqliteValue
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """A row's items, each with its position among the entity's item specs, and the rules it only warned of."""
 
     items: list[tuple[int, Item]]

@@ -11,6 +11,7 @@ from migrator.mapping.model import (
     AWS_MANAGED,
     AWS_MANAGED_ALIAS,
     AWS_OWNED,
+    AsWritten,
     Capacity,
     IndexDefinition,
     KeyAttribute,
@@ -67,7 +68,7 @@ def read_table(node: Node) -> TableDefinition:
         "contributor_insights": fields.get("contributor_insights", Node.boolean, None),
         "stream": fields.get("stream", lambda n: n.choice(*STREAM_VIEWS), None),
         "tags": fields.get("tags", lambda n: n.each_named(_tag), ()),
-        "written": tuple(_written(node.value)),
+        "written": AsWritten(tuple(_written(node.value))),
     }
     fields.finish()
     table = TableDefinition(**parts)  # type: ignore[arg-type]  # each is of its field's type, above

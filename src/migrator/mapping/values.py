@@ -7,10 +7,11 @@ the declared type is only a hint. Every conversion rule lives here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from migrator.errors import RowRejected
 from migrator.limits import NESTING_LEVELS
@@ -31,8 +32,7 @@ class JsonNull(Enum):
 JSON_NULL: Final = JsonNull.JSON_NULL
 
 
-@dataclass(frozen=True, slots=True)
-class TypedSet:
+class TypedSet(Struct, frozen=True):
     """A set that is not empty, its members unique as DynamoDB compares, in their first order."""
 
     kind: Literal["SS", "NS", "BS"]

@@ -6,9 +6,10 @@ They are sets of keys in the file of the rendered items (`run.digests`), so a qu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Literal
+
+from msgspec import Struct, field
 
 from migrator.run.digests import DigestStore, disk_errors, key_columns, key_marks, key_shape, transaction
 from migrator.source.text import SqliteValue
@@ -53,8 +54,7 @@ _FAULTY: Mapping[Fault, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """The two answers to one question, counted."""
 
     expected: int = 0  #: items

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from migrator.errors import Problem, RowRejected
 from migrator.mapping.document import FIXED_ITEMS
@@ -25,8 +27,7 @@ from migrator.run.segment import Unit
 from migrator.run.uniqueness import proved_in_file, proved_over_files
 
 
-@dataclass(frozen=True, slots=True)
-class BoundEntity:
+class BoundEntity(Struct, frozen=True):
     """An entity of the run, or a mapping's fixed items, over all source files."""
 
     number: int

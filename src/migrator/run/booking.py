@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+
+from msgspec.structs import replace
 
 from migrator.run.results import EntityResult, Requests
 from migrator.run.segment import SegmentResult
 from migrator.target.outcome import LATENCIES_KEPT, WriteResult
 
 #: What is counted of an entity, and so of a part of a segment.
-COUNTS = tuple(field.name for field in fields(EntityResult) if field.type in ("int", "float"))
+COUNTS = tuple(name for name, kind in EntityResult.__annotations__.items() if kind in ("int", "float"))
 
 
 def counts_of(result: SegmentResult) -> dict[str, float]:
@@ -30,7 +31,7 @@ def add_counts(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str
 def book_counts(entity: EntityResult, counts: Mapping[str, float]) -> EntityResult:
     """The entity's counts with those of a segment that an earlier part of the run recorded."""
     own: dict[str, float] = {name: getattr(entity, name) for name in COUNTS}
-    return replace(entity, **add_counts(own, counts))  # type: ignore[arg-type]  # counts are numbers
+    return replace(entity, **add_counts(own, counts))
 
 
 def book(entity: EntityResult, result: SegmentResult) -> EntityResult:

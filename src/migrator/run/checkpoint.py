@@ -12,12 +12,13 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-import orjson
+from msgspec import Struct, field, to_builtins
+from msgspec.json import encode
+from msgspec.structs import replace
 
 from migrator.run.booking import add_counts, thinned
 from migrator.run.rejects import sqlite_value_from_json, sqlite_value_json
@@ -34,16 +35,14 @@ _LATENCIES = 256
 Ending = Literal["finished", "abandoned", "rolled_back"]
 
 
-@dataclass(frozen=True, slots=True)
-class TableState:
+class TableState(Struct, frozen=True):
     """A target table as the run found it."""
 
     identity: str  #: its TableId, or its creation time where the engine gives none
     found_empty: bool | None  #: None where it could not be looked into
 
 
-@dataclass(frozen=True, slots=True)
-class SavedEntity:
+class SavedEntity(Struct, frozen=True):
     """How the report names an entity."""
 
     entity: str
@@ -51,8 +50,7 @@ class SavedEntity:
     source: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """What is recorded for the run as a whole."""
 
     rejects_bytes: int = 0  #: sizes of the dead-letter files
@@ -61,8 +59,7 @@ class Totals:
     worked_s: float = 0.0  #: over all parts of the run
 
 
-@dataclass(frozen=True, slots=True)
-class SavedRun:
+class SavedRun(Struct, frozen=True):
     """An unfinished run: all that going on with it takes, but for its segments."""
 
     run_id: str
@@ -78,8 +75,7 @@ class SavedRun:
     set_aside: tuple[SetAside, ...] = ()  #: files that are left out
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """How far a segment is done."""
 
     entity: int  #: its number
@@ -142,7 +138,7 @@ class Checkpoint:
 
     def begin(self, run: SavedRun) -> None:
         """Before the first write of a run."""
-        tables = {name: asdict(table) for name, table in run.tables.items()}
+        tables = {name: to_builtins(table) for name, table in run.tables.items()}
         with self._transaction() as connection:
             connection.execute(
                 """INSERT INTO runs (run_id, status, started_at, now_s, guards, target, tables,
@@ -155,7 +151,7 @@ class Checkpoint:
                     json.dumps(run.guards),
                     run.target,
                     json.dumps(tables),
-                    json.dumps([asdict(entity) for entity in run.entities]),
+                    json.dumps([to_builtins(entity) for entity in run.entities]),
                     run.segment_rows,
                     _requests_json(Requests()),
                 ),
@@ -237,14 +233,13 @@ def _saved_run(row: sqlite3.Row) -> SavedRun:
 
 def _sources_document(run: SavedRun) -> bytes:
     names = ("snapshots", "set_aside")
-    document = {name: [asdict(each) for each in getattr(run, name)] for name in names}
+    document = {name: [to_builtins(each) for each in getattr(run, name)] for name in names}
     return zlib.compress(json.dumps(document).encode())  # not by orjson: a path may hold lone surrogates
 
 
 def _requests_json(requests: Requests) -> str:
     kept = thinned(requests.latencies_ms, _LATENCIES)
-    # At every commit, and asdict copies the latencies one by one.
-    return orjson.dumps(replace(requests, latencies_ms=kept)).decode()
+    return encode(replace(requests, latencies_ms=kept)).decode()
 
 
 def _position(text: str | None) -> tuple[SqliteValue, ...] | None:

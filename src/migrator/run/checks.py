@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.mapping.model import TableDefinition
 from migrator.run.fitting import schema_lines
@@ -31,8 +32,7 @@ _HEALTH = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TableCheck:
+class TableCheck(Struct, frozen=True):
     """A table against its definition; `differences` is None where there is no such table."""
 
     name: str
@@ -40,8 +40,7 @@ class TableCheck:
     warnings: tuple[str, ...] = ()  #: what the engine lacks, and what could not be compared
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(Struct, frozen=True):
     """What fits, the target's health, and how its tables differ."""
 
     plan: str

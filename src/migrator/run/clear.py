@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from migrator.run.incremental import distrust_ledger
 from migrator.run.lock import plan_lock
@@ -18,8 +18,7 @@ from migrator.target.session import create_client
 INCOMPLETE = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Cleared:
+class Cleared(Struct, frozen=True):
     """How many items were deleted, and how many a look afterwards still met: somebody wrote them meanwhile."""
 
     table: str

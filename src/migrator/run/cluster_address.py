@@ -7,7 +7,8 @@ folder to write to: a file that two hosts lock or append to over a network is on
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.errors import UsageError
 from migrator.run.increments import ByHash
@@ -17,8 +18,7 @@ _LOCAL = re.compile(r"local:([0-9]{1,4})")
 _SCHEDULER = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[^\s/:@]+):([0-9]{1,5})")
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterAddress:
+class ClusterAddress(Struct, frozen=True):
     """Either `workers` or `scheduler`."""
 
     workers: int = 0

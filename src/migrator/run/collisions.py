@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
+
+from msgspec import Struct
 
 from migrator.run.digests import DigestStore, disk_errors, key_columns, transaction
 from migrator.run.records import UNIQUE_RULES, Labels
@@ -30,8 +31,7 @@ _TABLES = (
 _CONTESTED = "INSERT INTO contested SELECT tbl, key FROM items GROUP BY tbl, key HAVING count(*) > 1"
 
 
-@dataclass(frozen=True, slots=True)
-class Loser:
+class Loser(Struct, frozen=True):
     """A row that comes too late with a key: rejected whole, or without the items an earlier row gave alike."""
 
     reject: tuple[str, str, str | None] | None = None  #: code, detail and column
@@ -114,8 +114,7 @@ def found_losers(store: DigestStore, labels: Labels) -> Losers | None:
     return Losers(store, labels) if walked else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Contested:
+class _Contested(Struct, frozen=True):
     """An item whose key is not its alone."""
 
     row: tuple[int, int, int]  #: entity, segment, position in the segment

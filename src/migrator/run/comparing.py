@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from migrator.mapping.canonical import key_text
 from migrator.mapping.encoded import EncodedItem
@@ -34,8 +36,7 @@ _REACH_ROWS = 20_000
 _POSITION_BITS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerUse:
+class LedgerUse(Struct, frozen=True):
     """What a worker compares with."""
 
     base: Path | None  #: the ledger of the last run; without one, every item differs

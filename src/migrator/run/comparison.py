@@ -10,8 +10,9 @@ foreign     the table has it, no row gives it, and it fits none: another applica
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from migrator.run.actual import ActualStore
 from migrator.run.digests import DigestStore, disk_errors, transaction
@@ -38,8 +39,7 @@ _EXTRA = "INSERT INTO differences VALUES ('extra', ?, ?, ?, NULL, NULL)"
 _SAMPLED = "(SELECT * FROM items WHERE rowid IN (SELECT id FROM sampled))"
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One item that is not as it should be. Where its row stands, unless no row gives it."""
 
     kind: Kind

@@ -10,10 +10,12 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from migrator.run.ledger import NAMELESS, LedgerPart, UnitName
 from migrator.run.ledgerfile import LEDGER, LedgerFile, Stray
@@ -24,8 +26,7 @@ from migrator.source.text import SqliteValue
 _AT_ONCE = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class DraftPart:
+class DraftPart(Struct, frozen=True):
     """A part of a segment, as its worker brought it back."""
 
     unit: UnitName

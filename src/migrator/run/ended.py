@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from migrator.errors import MigratorError
 from migrator.run.report import RunReport
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     exit_code: int
     status: str  #: as in a report
     error: str | None  #: the code of what stopped it

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from migrator.mapping.canonical import canonical_bytes, digest, key_text
 from migrator.mapping.conditions import holds
@@ -81,8 +82,7 @@ def match_segment(segment: Segment, questions: tuple[Question, ...]) -> list[Mat
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
+class _Search(Struct, frozen=True):
     """Questions by the value of their partition key, so that an item costs a look-up however many there are."""
 
     scans: list[Question] = field(default_factory=list)

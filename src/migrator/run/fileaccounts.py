@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from migrator.run.booking import counts_of
 from migrator.run.checkpoint import Done
@@ -12,8 +13,7 @@ from migrator.run.report_files import COUNTED, FileResult
 from migrator.run.segment import SegmentResult
 
 
-@dataclass(slots=True)
-class FileAccounts:
+class FileAccounts(Struct):
     """Of one run; `done` are the segments that earlier parts of it recorded."""
 
     opened: OpenRun

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from msgspec import Struct, field
 from sqlalchemy.engine import Connection
 
 from migrator.errors import DocumentError, Problem
@@ -27,8 +27,7 @@ from migrator.source.snapshot import Snapshot
 _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY rowid"
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """The mappings in the names of one schema."""
 
     schema: Schema
@@ -37,8 +36,7 @@ class Fit:
     patterns: dict[str, tuple[AccessPattern, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class FittedFile:
+class FittedFile(Struct, frozen=True):
     snapshot: Snapshot
     context: RenderContext
     fit: Fit

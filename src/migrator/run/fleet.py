@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from migrator.errors import DocumentError, MigratorError, Problem, SourceError, StoppedError
 from migrator.run.fitting import FittedFile, Fitter

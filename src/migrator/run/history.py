@@ -14,9 +14,10 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from migrator.run.jsonfile import write_json
 from migrator.run.plan import Plan
@@ -27,8 +28,7 @@ _INTENTS = "intents"
 _TARGET_DIGITS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class RunFolder:
+class RunFolder(Struct, frozen=True):
     """Where one run keeps its files."""
 
     run_id: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from typing import Literal
+
+from msgspec import Struct
 
 from migrator.node import Node, describe
 from migrator.run.durations import read_duration
@@ -17,8 +18,7 @@ _OVERLAP_S = 300.0
 _WATERMARK = "{watermark: {column: updated_at, overlap: 5m}}"
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteLimit:
+class DeleteLimit(Struct, frozen=True):
     """How many items a run may delete: a number, or a share of those that it knew before."""
 
     text: str  #: as the plan says it
@@ -34,8 +34,7 @@ class DeleteLimit:
         return ceil(items * self.share) if self.number is None else self.number
 
 
-@dataclass(frozen=True, slots=True)
-class ByHash:
+class ByHash(Struct, frozen=True):
     """Every row is rendered; what is sent is what differs from what a ledger says of the last run."""
 
     on_missing: Literal["delete", "keep"] = "delete"
@@ -46,8 +45,7 @@ class ByHash:
         return "hash"
 
 
-@dataclass(frozen=True, slots=True)
-class ByWatermark:
+class ByWatermark(Struct, frozen=True):
     """Only rows are read whose column is not older than the newest of the last run, less the overlap."""
 
     column: str

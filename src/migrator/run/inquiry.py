@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain, islice
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from migrator.mapping.canonical import key_from_text, key_text
 from migrator.mapping.model import Attributes
@@ -44,8 +46,7 @@ def select_patterns(opened: OpenRun, entities: Collection[int]) -> list[EntityPa
     return [bound[name] for name in names if name in bound]
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
+class Inquiry(Struct, frozen=True):
     """What asking needs. `check_stop` raises where the run is to stop."""
 
     opened: OpenRun

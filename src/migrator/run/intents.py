@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import StoppedError
 from migrator.mapping.encoded import EncodedItem
@@ -23,8 +24,7 @@ from migrator.run.undo import PartFile
 _AT_ONCE = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class IntentLine:
+class IntentLine(Struct, frozen=True):
     """Items of one unit."""
 
     unit: UnitName

@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from migrator.errors import StoppedError
 from migrator.run.worker import WORKER
@@ -31,8 +32,7 @@ class LeaseLost(StoppedError):
     """What was done since is not to be believed: it is done again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What the coordinator tells a process: with every task, and again and again."""
 
     command: str  #: a name that no other command has
@@ -42,8 +42,7 @@ class Terms:
     is_stopped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What the process answers."""
 
     under_way: int  #: tasks of the command

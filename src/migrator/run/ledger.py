@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
 import orjson
+from msgspec import Struct
 
 from migrator.mapping.canonical import key_text, split_joined
 from migrator.mapping.encoded import EncodedItem, EncodedItems, from_wire
@@ -47,8 +47,7 @@ class Entry(NamedTuple):
     key: bytes  #: `canonical.key_text`
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Entries of rows that follow each other."""
 
     rows: int  #: how many rows were read for it
@@ -86,8 +85,7 @@ class Page:
         return Page(self.rows, b"".join(digests), self.names, self.keys)
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerPart:
+class LedgerPart(Struct, frozen=True):
     """What a part of a segment gave, for the ledger."""
 
     pages: Sequence[Page]

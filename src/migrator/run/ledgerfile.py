@@ -11,9 +11,11 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from migrator.run.ledger import Page, UnitName
 from migrator.run.rejects import sqlite_value_from_json
@@ -51,16 +53,14 @@ CREATE TABLE missing (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class UnitRow:
+class UnitRow(Struct, frozen=True):
     """A unit by its number in this file."""
 
     number: int
     walk: str  #: the columns that its rows were walked by
 
 
-@dataclass(frozen=True, slots=True)
-class PartRow:
+class PartRow(Struct, frozen=True):
     """A range of rows by its number in this file; it begins where the part before it ends."""
 
     number: int
@@ -70,8 +70,7 @@ class PartRow:
     carried: int | None  #: in a draft: it is the same as this part of the last run's ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Stray:
+class Stray(Struct, frozen=True):
     """An item that is in the table, or may be, while no part of the ledger has it."""
 
     table: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from migrator.run.ended import Ended
 from migrator.run.plan import Plan
@@ -18,8 +19,7 @@ from migrator.run.report import RunReport
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class RunFigure:
+class RunFigure(Struct, frozen=True):
     """A number of the whole run."""
 
     prometheus: str
@@ -29,8 +29,7 @@ class RunFigure:
     value: Callable[[RunReport], float]
 
 
-@dataclass(frozen=True, slots=True)
-class EntityFigure:
+class EntityFigure(Struct, frozen=True):
     """A number of each entity; `count` is its name in an EntityResult and, where it is a result, in Prometheus."""
 
     prometheus: str

@@ -6,8 +6,9 @@ A comparison knows digests alone, so rows are rendered and items read once more;
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import groupby, islice
+
+from msgspec.structs import replace
 
 from migrator.mapping.canonical import digest, key_from_text, key_text
 from migrator.mapping.model import Attributes

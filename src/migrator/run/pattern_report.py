@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from migrator.mapping.model import Attributes
 from migrator.run.agreement import Fault
@@ -19,8 +20,7 @@ KEYS_SHOWN = 5
 _FAULTS: Mapping[Fault, str] = {"missing": "missing from", "unexpected": "not expected in"}
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerDifference:
+class AnswerDifference(Struct, frozen=True):
     """One item on which the two answers to a question differ."""
 
     fault: Fault
@@ -37,8 +37,7 @@ class AnswerDifference:
         return {"kind": self.fault, "key": attributes_json(self.key), "parameters": parameters}
 
 
-@dataclass(frozen=True, slots=True)
-class PatternComparison:
+class PatternComparison(Struct, frozen=True):
     """One access pattern, asked of both sides. Counts are of items, summed over its questions."""
 
     name: str

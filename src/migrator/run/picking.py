@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
 from itertools import groupby
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from migrator.run.collisions import Loser, Losers
 from migrator.run.deadletters import Letter
@@ -27,8 +29,7 @@ _Values = tuple[SqliteValue, ...]
 _Classes = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Rows of one segment that are to be done again."""
 
     segment: Segment
@@ -113,8 +114,7 @@ def _among(places: Iterable[int], lost: Mapping[int, Loser]) -> dict[int, Loser]
 # ---- rows and their letters
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
+class _Search(Struct, frozen=True):
     """Letters by the values that name a row, for each choice of columns that they were written with."""
 
     read: Read

@@ -6,9 +6,11 @@ import glob
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from migrator.errors import DocumentError, Problem, known_names
 from migrator.mapping.document import FIXED_ITEMS, load_mapping, read_version
@@ -26,8 +28,7 @@ TARGET_KEYS = ("region", "endpoint_url", "profile", "role_arn")
 _SETTINGS = {"capacity": "billing_mode", "kms_key": "encryption"}
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     file: str  #: as messages name it
     name: str
     #: absolute paths, where a glob that finds nothing stands as it is, and opening it fails; s3:// as written, which
@@ -189,9 +190,9 @@ def _check_together(node: Node, mappings: list[Mapping]) -> None:
 
 def _differing(one: TableDefinition, other: TableDefinition) -> Iterator[str]:
     """The settings that two definitions of a table do not share."""
-    for field in fields(TableDefinition):
-        if field.compare and getattr(one, field.name) != getattr(other, field.name):
-            yield _SETTINGS.get(field.name, field.name)
+    for name in TableDefinition.__struct_fields__:
+        if getattr(one, name) != getattr(other, name):
+            yield _SETTINGS.get(name, name)
 
 
 def _entities(node: Node, mappings: tuple[Mapping, ...]) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from migrator.run.accounts import Accounts
 from migrator.run.checkpoint import Done
@@ -25,8 +27,7 @@ EVERY_S = 1.0
 _COUNTS = ("read", "written", "unchanged", "rejected", "failed", "write_units")
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Counts cover the whole run; rate and time left are of the part that is under way."""
 
     run_id: str
@@ -130,13 +131,13 @@ class ProgressFile:
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(self._path, durable=False) as file:
-                file.write(json.dumps(asdict(self._progress)).encode())
+                file.write(json.dumps(to_builtins(self._progress)).encode())
 
 
 def read_progress(path: Path) -> Progress | None:
     """None where there is none, or none that this version understands."""
     try:
         found = json.loads(path.read_bytes())
-        return Progress(**{field.name: found[field.name] for field in fields(Progress)})
+        return Progress(**{name: found[name] for name in Progress.__struct_fields__})
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import compress, repeat
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from migrator.mapping.canonical import digest, key_text, key_texts, wire_digest
 from migrator.mapping.compile import EntityEncoder, compile_entity
@@ -185,8 +185,7 @@ def _item_record(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
+class _Watched(Struct, frozen=True):
     """A column that a `unique` rule of severity error watches."""
 
     rule: int  #: its place among the entity's

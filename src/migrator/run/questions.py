@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count, groupby
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.mapping.bind_patterns import parameter_name
 from migrator.mapping.conditions import Asked, NoQuestion, ask_filter, ask_key, may_answer
@@ -48,8 +49,7 @@ def to_sqlite(value: Parameter) -> SqliteValue:
             return value
 
 
-@dataclass(frozen=True, slots=True)
-class EntityPattern:
+class EntityPattern(Struct, frozen=True):
     """An access pattern with the entity that is to answer it."""
 
     pattern: AccessPattern
@@ -76,8 +76,7 @@ class EntityPattern:
         return tuple(n for n, spec in enumerate(entity.items) if may_answer(spec, self.keys, self.pattern.key))
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """One pattern with one set of parameters. It pickles: workers judge items by it."""
 
     number: int
@@ -87,8 +86,7 @@ class Question:
     filter: tuple[Asked, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PatternQuestions:
+class PatternQuestions(Struct, frozen=True):
     asked: EntityPattern
     questions: tuple[Question, ...]
     obstacle: str = ""  #: why rows gave no question, where one did not
@@ -156,8 +154,7 @@ class _Sample:
 # ---- rows of the source
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
+class _Taken(Struct, frozen=True):
     """What a pattern takes of each row of one file, in the file's own names."""
 
     sample: _Sample

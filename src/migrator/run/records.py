@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from migrator.mapping.canonical import describe_key, key_from_text
 from migrator.mapping.document import FIXED_ITEMS
@@ -57,8 +58,7 @@ class Records:
         return len(self.columns[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(Struct, frozen=True):
     """Names for the numbers in records. What is missing here is told by its number."""
 
     entities: Mapping[int, str] = field(default_factory=dict)

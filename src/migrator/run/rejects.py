@@ -9,10 +9,11 @@ import base64
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
+
+from msgspec import Struct
 
 from migrator.errors import RowRejected, StoppedError
 from migrator.mapping.model import Attributes, AttributeValue
@@ -23,8 +24,7 @@ class Line(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RejectLine:
+class RejectLine(Struct, frozen=True):
     """A rejected row: its key, and the first thing wrong with it."""
 
     entity: str
@@ -64,8 +64,7 @@ def reject_line(
     return RejectLine(entity, source, file, source_key_json(key), reject.column, reject.code, reject.detail, found)
 
 
-@dataclass(frozen=True, slots=True)
-class FailedLine:
+class FailedLine(Struct, frozen=True):
     """A valid item that the target refused, or would not take within the attempts; with the service's words.
 
     `source`, `file` and `row` are of the row that gave the item, as in a RejectLine; a fixed item has none.

@@ -10,10 +10,11 @@ import logging
 import time
 from collections.abc import Iterable, Sequence, Set
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from migrator.errors import MigratorError
 from migrator.run.accounts import Accounts

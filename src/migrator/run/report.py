@@ -6,10 +6,11 @@ Status and exit code are computed from the numbers, here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from migrator import __version__
 from migrator.errors import MigratorError
@@ -39,8 +40,7 @@ def first_exit_code(codes: Iterable[int]) -> int:
     return next((code for code in EXIT_CODES_BY_PRECEDENCE if code in given), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Struct, frozen=True):
     """A whole run, its earlier parts included; or a retry of what one left."""
 
     run_id: str

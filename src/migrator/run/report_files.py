@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from migrator.run.aligned import aligned
 from migrator.run.setaside import SetAside, bounded
@@ -15,8 +16,7 @@ COUNTED = ("read", "items", "written", "rejected", "failed")
 _LARGEST = 10
 
 
-@dataclass(frozen=True, slots=True)
-class FileResult:
+class FileResult(Struct, frozen=True):
     path: str
     snapshot: str | None = None  #: what names the state that was read
     etag: str = ""  #: of an object in S3

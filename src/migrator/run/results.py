@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import MigratorError
 from migrator.run.report_text import number
 
 
-@dataclass(frozen=True, slots=True)
-class EntityResult:
+class EntityResult(Struct, frozen=True):
     """`read` and `rejected` count source rows; `items`, `written`, `skipped` and `failed` count items."""
 
     entity: str
@@ -56,8 +56,7 @@ class EntityResult:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Requests:
+class Requests(Struct, frozen=True):
     """Requests to the target, and how long they took."""
 
     sent: int = 0
@@ -89,8 +88,7 @@ def latency_summary(latencies_ms: Sequence[float]) -> dict[str, float | None]:
     return {"mean": number(sum(ordered) / len(ordered)), "p50": number(rank[50]), "p99": number(rank[99])}
 
 
-@dataclass(frozen=True, slots=True)
-class RunError:
+class RunError(Struct, frozen=True):
     """What stopped the run."""
 
     code: str
@@ -107,8 +105,7 @@ class RunError:
         return {"code": self.code, "message": self.message, "retryable": self.retryable}
 
 
-@dataclass(frozen=True, slots=True)
-class Retried:
+class Retried(Struct, frozen=True):
     """What a retry made of the dead letters of a run: rejected rows, rows of failed items, and failed fixed items."""
 
     run_id: str | None  #: the run's; None where there is none
@@ -127,8 +124,7 @@ class Retried:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ViaFiles:
+class ViaFiles(Struct, frozen=True):
     """Of a run by way of files for an import."""
 
     place: str

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import UsageError
 from migrator.mapping.canonical import key_from_text
@@ -199,8 +200,7 @@ def _iter_batches(layered: Iterable[Iterable[WrittenLine]]) -> Iterator[tuple[st
                 yield name, batch
 
 
-@dataclass(frozen=True, slots=True)
-class LeftAlone:
+class LeftAlone(Struct, frozen=True):
     """An item of the run that somebody changed or deleted since."""
 
     table: str

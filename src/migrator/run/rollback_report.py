@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
+
+from msgspec import Struct
 
 from migrator import __version__
 from migrator.run.aligned import aligned
@@ -20,8 +21,7 @@ _INCOMPLETE = 1
 _STATUS_BY_EXIT_CODE = {0: "rolled_back", 1: "rolled_back_with_changes", 130: "interrupted", 143: "interrupted"}
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackReport:
+class RollbackReport(Struct, frozen=True):
     """Counts of items by table. What an earlier try took back is counted by how it is met now: gone, or as before."""
 
     run_id: str

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct, to_builtins
 
 from migrator.errors import StoppedError
 from migrator.run.aligned import aligned
@@ -27,8 +28,7 @@ State = Literal["ended", "running", "unfinished", "given up", "rolled back", "ro
 _STATES: Mapping[str, State] = {"finished": "ended", "abandoned": "given up", "rolled_back": "rolled back"}
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(Struct, frozen=True):
     """A run, as its report tells of it; of one that has none yet, as its checkpoint does."""
 
     run_id: str
@@ -49,8 +49,7 @@ class PastRun:
     rollback: str | None  #: the path of its rollback's report, where that came to an end of any kind
 
 
-@dataclass(frozen=True, slots=True)
-class PastRuns:
+class PastRuns(Struct, frozen=True):
     """Newest first, and what could not be read of them."""
 
     plan: str
@@ -62,7 +61,7 @@ class PastRuns:
         return {
             "plan": self.plan,
             "locked": self.locked,
-            "runs": [asdict(run) for run in self.runs],
+            "runs": [to_builtins(run) for run in self.runs],
             "damaged": list(self.damaged),
         }
 

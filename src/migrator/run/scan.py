@@ -6,10 +6,11 @@ Reads are strongly consistent: a verification right after a run must see what th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.mapping.canonical import digest, key_from_text, key_text
 from migrator.mapping.model import Attributes, TableDefinition
@@ -21,8 +22,7 @@ __all__ = ["Ask", "ScanPage", "get_items", "scan_in_parallel", "scan_table"]
 BATCH_GET_KEYS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class ScanPage:
+class ScanPage(Struct, frozen=True):
     """What a page (up to 1 MB) of a segment holds."""
 
     segment: int

@@ -7,8 +7,10 @@ Workers write no state: that is the coordinator's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from itertools import islice
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from migrator.errors import RowRejected, SourceError
 from migrator.mapping.evaluate import RenderContext
@@ -25,8 +27,7 @@ from migrator.source.text import SqliteValue
 from migrator.target.outcome import WriteResult
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """One entity over one source file, or (without `entity`) the fixed items of a mapping."""
 
     number: int  #: the entity's place in the order of duplicates
@@ -43,8 +44,7 @@ class Unit:
     proved: bool = False  #: the source's schema proves that no two of its items have one key
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """A range of one unit's rows; `number` counts over the whole run."""
 
     number: int
@@ -60,8 +60,7 @@ class Segment:
         return replace(self, done=done, part=part)
 
 
-@dataclass(slots=True)
-class SegmentResult:
+class SegmentResult(Struct):
     """What became of a segment, or of the part of it that was reached before a stop."""
 
     unit_number: int
@@ -94,8 +93,7 @@ class SegmentResult:
         return self.error is None and self.write.stopped is None and not self.write.unsent
 
 
-@dataclass(frozen=True, slots=True)
-class RowOutcome:
+class RowOutcome(Struct, frozen=True):
     """A row's place and what it became."""
 
     position: int

@@ -7,8 +7,10 @@ says to stop, and where a file that is left out would look like rows that were d
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from migrator.errors import DocumentError, MigratorError, Problem, SourceError, StoppedError
 from migrator.run.settings import Settings
@@ -17,8 +19,7 @@ from migrator.run.settings import Settings
 TOLD = 20
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
+class SetAside(Struct, frozen=True):
     """A file that is left out, and why."""
 
     path: str

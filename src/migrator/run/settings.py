@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from migrator import limits
 from migrator.node import Node
@@ -15,8 +16,7 @@ from migrator.run.unattended import Command, Metrics, read_command, read_metrics
 from migrator.target.backoff import RetryPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """How to run. The defaults are the documented ones."""
 
     create_table: Literal["if_missing", "never"] = "if_missing"
@@ -43,7 +43,7 @@ class Settings:
     on_success: Command | None = None
     on_failure: Command | None = None
     hook_timeout_s: float = 60.0
-    metrics: Metrics = Metrics()  # noqa: RUF009  # frozen
+    metrics: Metrics = Metrics()  # frozen
 
     @property
     def retry_policy(self) -> RetryPolicy:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct
 
 from migrator.mapping.encoded import EncodedItem, EncodedItems, index_entry_sizes
 from migrator.mapping.model import TableDefinition
@@ -33,8 +34,7 @@ from migrator.target.writer import Writer
 RESUMED_WINDOW_S = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
+class WriteOptions(Struct, frozen=True):
     """How a worker writes. With neither endpoint nor files it is a dry run, which sends nothing."""
 
     target: TargetSettings

@@ -10,10 +10,11 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from migrator.errors import SourceError, UsageError
 from migrator.run.history import fetched_folder
@@ -38,8 +39,7 @@ log = logging.getLogger(__name__)
 Stop = Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Struct, frozen=True):
     """A file that the plan names; what stands against it already, if anything does."""
 
     path: str  #: absolute, or an s3:// URL
@@ -91,8 +91,7 @@ def _listed(client: Any, url: str, stop: Stop) -> list[SourceFile]:
         return [SourceFile(url, error=error)]
 
 
-@dataclass(frozen=True, slots=True)
-class Taking:
+class Taking(Struct, frozen=True):
     """How files are taken."""
 
     scratch: Path  #: where private copies go

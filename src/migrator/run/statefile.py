@@ -15,8 +15,9 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from migrator.errors import StoppedError
 from migrator.source.storage import sync_file
@@ -25,8 +26,7 @@ _WAIT_S = 30.0
 _PRAGMAS = ("PRAGMA journal_mode = DELETE", "PRAGMA synchronous = FULL")
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of state file."""
 
     name: str  #: as errors call it

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NewType
+
+from msgspec import Struct, field
 
 Point = NewType("Point", int)
 #: One for each bucket
@@ -90,8 +91,7 @@ def sums_from_bytes(joined: bytes) -> Sums:
     return [int.from_bytes(joined[place : place + _SUM_BYTES]) for place in range(0, len(joined), _SUM_BYTES)]
 
 
-@dataclass(slots=True)
-class SegmentSum:
+class SegmentSum(Struct):
     """What a segment gives, but for its items."""
 
     number: int  #: the segment's

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from migrator.extras import require_extra
 from migrator.node import Node, describe
@@ -16,22 +17,19 @@ _PROMETHEUS_SUFFIX = ".prom"
 _NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._#/-][A-Za-z0-9._#:/-]{0,254}")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A program and its arguments; no shell looks at them."""
 
     arguments: tuple[str, ...]
     folder: str  #: the plan's, where it runs
 
 
-@dataclass(frozen=True, slots=True)
-class CloudWatch:
+class CloudWatch(Struct, frozen=True):
     namespace: str
     file: str | None  #: where lines are appended; None for standard error
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True):
     """Where the figures of a run go when it has ended."""
 
     prometheus: str | None = None  #: a text file

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import StoppedError, UsageError
 from migrator.mapping.encoded import from_wire
@@ -24,8 +25,7 @@ from migrator.target.undo import Written
 _BLOCK_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenLine:
+class WrittenLine(Struct, frozen=True):
     """One item, before it is sent."""
 
     table: str

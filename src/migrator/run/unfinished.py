@@ -13,10 +13,11 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from migrator.errors import LockHeldError
 from migrator.mapping.model import TableDefinition
@@ -40,8 +41,7 @@ _STORE = "verify.sqlite"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(Struct, frozen=True):
     """What a verification began with."""
 
     started_at: str  #: ISO 8601: the moment of the source that it compares with
@@ -103,7 +103,7 @@ class Unfinished:
             set_aside=opened.set_aside,
             segment_rows=opened.segment_rows,
         )
-        write_json(self.folder / _BEGUN, asdict(begun))
+        write_json(self.folder / _BEGUN, to_builtins(begun))
 
     def remove(self) -> None:
         """With what an end by force left too. `begun.json` goes first: without it nothing is believed."""

@@ -8,7 +8,8 @@ than a few pages of the ledger; the keys that are left stand in the draft.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.run.draft import Draft
 from migrator.run.ledger import UNSURE, Page, UnitName
@@ -18,8 +19,7 @@ from migrator.run.ledgerfile import LedgerFile, Stray, UnitRow
 _AT_ONCE = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What a run may say of the ledger."""
 
     units: Collection[UnitName]  #: that it does

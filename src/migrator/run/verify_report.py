@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.mapping.model import Attributes, AttributeValue
 from migrator.run.aligned import aligned
@@ -22,8 +23,7 @@ VALUE_LENGTH = 80
 DIFFERENT_EXIT_CODE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class EntityComparison:
+class EntityComparison(Struct, frozen=True):
     """Counts of items. `extra` is None where it was not looked for."""
 
     entity: str
@@ -57,8 +57,7 @@ class EntityComparison:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeDifference:
+class AttributeDifference(Struct, frozen=True):
     """Values as DynamoDB JSON, shortened; None: the attribute is absent."""
 
     name: str
@@ -76,8 +75,7 @@ class AttributeDifference:
         return {"name": self.name, "source": self.source, "table": self.table}
 
 
-@dataclass(frozen=True, slots=True)
-class ItemDifference:
+class ItemDifference(Struct, frozen=True):
     kind: Kind
     entity: str
     table: str
@@ -100,8 +98,7 @@ class ItemDifference:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
+class VerifyReport(Struct, frozen=True):
     plan: str
     entities: Sequence[EntityComparison]
     foreign: int | None  #: None where it was not looked for

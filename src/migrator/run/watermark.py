@@ -12,9 +12,11 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from migrator.errors import StoppedError, UsageError, known_names
 from migrator.run.comparing import unit_name
@@ -37,8 +39,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """The time, and what tells whether it was put back."""
 
     now_s: float
@@ -59,8 +60,7 @@ class Clock:
         return self.now_s < before.now_s
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """What a finished run saw of one unit."""
 
     greatest_s: float  #: the latest moment in the column
@@ -68,8 +68,7 @@ class Mark:
     guard: str  #: digest of the mapping and the table
 
 
-@dataclass(frozen=True, slots=True)
-class Outset:
+class Outset(Struct, frozen=True):
     """What a run begins with; it goes on with the same when it was cut off."""
 
     since_s: Mapping[str, float]  #: by unit: older rows are not read; of a unit that is not here, all are
@@ -110,7 +109,7 @@ class Watermarks:
         kept = _load(self._path)
         if kept is None or self._outset.clock.went_back(kept.clock, self._way.overlap_s):
             kept = Outset({}, {}, self._outset.clock)
-        write_json(self._path, asdict(replace(kept, marks={**kept.marks, **marks}, clock=self._outset.clock)))
+        write_json(self._path, to_builtins(replace(kept, marks={**kept.marks, **marks}, clock=self._outset.clock)))
 
 
 def open_watermarks(opened: OpenRun, way: ByWatermark, *, restart: bool, has_parts: bool, clock: Clock) -> Watermarks:
@@ -128,7 +127,7 @@ def open_watermarks(opened: OpenRun, way: ByWatermark, *, restart: bool, has_par
         )
     if outset is None:
         outset = _outset(opened, way, None if restart else _load(path), clock)
-        write_json(begun, asdict(outset))
+        write_json(begun, to_builtins(outset))
     log.warning("by watermark, rows that are gone are not seen: their items stay")
     return Watermarks(opened, way, path, outset)
 

@@ -14,9 +14,11 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from migrator import __version__
 from migrator.errors import SourceError, StoppedError
@@ -32,8 +34,7 @@ from migrator.target.session import TargetSettings
 _BLOCK_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """A worker process."""
 
     host: str
@@ -46,8 +47,7 @@ def this_site() -> Site:
     return Site(socket.gethostname(), {"migrator": __version__, "Python": python, "SQLite": sqlite3.sqlite_version})
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """A worker's function and what it is given."""
 
     terms: Terms

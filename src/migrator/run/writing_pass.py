@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from migrator.errors import MigratorError, StoppedError
 from migrator.run.accounts import Accounts
@@ -24,8 +25,7 @@ from migrator.run.workers import Workers
 T = TypeVar("T")
 
 
-@dataclass
-class WritingPass:
+class WritingPass(Struct):
     """What it takes; `error` is what ended it early."""
 
     segments: Sequence[Segment]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -47,8 +47,7 @@ def query_problem(connection: Connection, query: str, parameters: Mapping[str, A
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Select:
+class Select(Struct, frozen=True):
     """A user's SELECT that SQLite understands: its :parameters and the names of its result, both in order."""
 
     parameters: tuple[str, ...]

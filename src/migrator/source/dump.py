@@ -13,10 +13,10 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -40,15 +40,13 @@ _NAME_BYTES = 150  # of 255 that file systems take; the part file's name is long
 _HASH_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class DumpedTable:
+class DumpedTable(Struct, frozen=True):
     table: Table
     file: str
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True):
     """A table that holds data and is not dumped."""
 
     name: str

@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct, field
 from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.exc import DBAPIError
 
@@ -58,8 +58,7 @@ _INDEX_SQL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A hazard. `subject` is a table, a "table.column", a collation or a function."""
 
     code: FindingCode
@@ -68,8 +67,7 @@ class Finding:
     count: int = 1
 
 
-@dataclass
-class _StandIns:
+class _StandIns(Struct):
     """What the application brought along and this program has to do without, for the length of the check."""
 
     connection: Connection

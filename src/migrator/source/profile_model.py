@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from migrator.source.text import SqliteValue
 
 STORAGE_CLASSES = ("INTEGER", "REAL", "TEXT", "BLOB", "NULL")
 
 
-@dataclass(frozen=True, slots=True)
-class Skew:
+class Skew(Struct, frozen=True):
     """How evenly rows spread over a column's values, NULL left out: what they would do as partition keys."""
 
     biggest_share: float  #: of the rows, those that have the most common value
@@ -18,8 +17,7 @@ class Skew:
     effective_values: float
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnProfile:
+class ColumnProfile(Struct, frozen=True):
     name: str
     #: how many values of each class, in the order of STORAGE_CLASSES
     counts: tuple[int, ...] = (0, 0, 0, 0, 0)
@@ -47,8 +45,7 @@ class ColumnProfile:
         return self.counts[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class TableProfile:
+class TableProfile(Struct, frozen=True):
     table: str
     rows: int | None  #: None where it cannot be read
     columns: tuple[ColumnProfile, ...] = ()

@@ -6,10 +6,11 @@ SQLite does it in C and in bounded memory, so counts, ranges and lengths are exa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -26,8 +27,7 @@ _LENGTH, _SKETCH = "migrator_utf8_length", "migrator_distinct"
 INVALID_UTF8 = "migrator_is_invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(Struct, frozen=True):
     connection: Connection
     table: Table
     columns: Sequence[Column]

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from migrator.source.profile_model import ColumnProfile, Skew
@@ -32,8 +33,7 @@ _COUNTED = 20_000
 _MULTIPLIER, _BITS = 1_640_531_527, 0xFFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     rows: int  #: of the table
     wanted: int  #: about so many are looked at
 
@@ -85,8 +85,7 @@ class _Long(bytes):
     """A long value by its digest: counted, but too long to keep or to show."""
 
 
-@dataclass
-class _Values:
+class _Values(Struct):
     """What was seen of one column."""
 
     format_of: FormatOf

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from migrator.source.relation import Relation
 from migrator.source.text import SqliteValue
 
 
-@dataclass(frozen=True, slots=True)
-class ChildRead:
+class ChildRead(Struct, frozen=True):
     """Child rows of each parent: what to read and how they match."""
 
     relation: Relation
@@ -21,8 +20,7 @@ class ChildRead:
     rowid: bool = False  #: read it too
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """Rows of a source: which columns, which conditions to evaluate beside them, which children."""
 
     relation: Relation
@@ -32,8 +30,7 @@ class Read:
     children: tuple[ChildRead, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """Part of a relation, by rowid or key: low is excluded, high included, None is open."""
 
     low: tuple[SqliteValue, ...] | None = None

@@ -7,10 +7,10 @@ to a missing table) and misreads generated columns; the PRAGMAs go table by tabl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any, Literal
 
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
 from sqlalchemy.engine import Connection
 
 from migrator.source.schema import Column, Table
@@ -32,8 +32,7 @@ def balanced(terms: Sequence[str], operator: str) -> str:
     return f"({balanced(terms[:half], operator)} {operator} {balanced(terms[half:], operator)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Struct, frozen=True):
     name: str  #: the exact name of the table or view, "" for a query
     kind: Literal["table", "view", "virtual", "shadow", "query"]
     from_sql: str  #: stands after FROM

@@ -11,11 +11,11 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
+from msgspec import Struct
 
 from migrator.errors import StoppedError
 from migrator.source.failure import Failure, source_failure
@@ -64,8 +64,7 @@ _FAILURES: Mapping[str, Failure] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
+class RemoteFile(Struct, frozen=True):
     bucket: str
     key: str
     etag: str  #: changes with the object

@@ -12,10 +12,11 @@ never a table in memory (`source.rowsql` writes the SQL, in `source.children` th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from migrator.source.children import ChildRows, with_children
@@ -59,8 +60,7 @@ class Row(NamedTuple):
     children: Sequence[LaidOut] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Where the parts of a row stand in a raw one: each column that is read is there once."""
 
     key: tuple[int, ...]
@@ -80,8 +80,7 @@ class Layout:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LaidOut:
+class LaidOut(Struct, frozen=True):
     """Child rows, each of them laid out when it is looked at: a parent may have a million."""
 
     raws: Sequence[RawRow]

@@ -7,15 +7,15 @@ repeats, so that both can be read side by side.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.source.read import ChildRead, Range, Read
 from migrator.source.relation import Relation, quote
 from migrator.source.text import InvalidText, SqliteValue
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """One source as a subquery: `identity` tells its rows apart and orders them."""
 
     sql: str

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Affinity = Literal["TEXT", "NUMERIC", "INTEGER", "REAL", "BLOB"]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     name: str
     declared_type: str = ""  #: as written, "" for none
     affinity: Affinity = "BLOB"
@@ -20,8 +20,7 @@ class Column:
     unordered: bool = False  #: its collation is the application's own: compared only by another one
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignKey:
+class ForeignKey(Struct, frozen=True):
     columns: tuple[str, ...]
     table: str  #: the parent, which may be missing
     parent_columns: tuple[str, ...]  #: resolved to the parent's primary key where the schema leaves them out
@@ -30,8 +29,7 @@ class ForeignKey:
     parent_missing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     name: str
     unique: bool
     origin: Literal["c", "u", "pk"]  #: CREATE INDEX, UNIQUE constraint, PRIMARY KEY
@@ -41,8 +39,7 @@ class Index:
     sql: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table or view. `kind`: table, view, virtual, shadow (FTS and R-Tree keep their data in shadows)."""
 
     name: str
@@ -68,8 +65,7 @@ class Table:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Struct, frozen=True):
     path: str
     tables: tuple[Table, ...]  #: views and virtual tables too, in the file's order
     page_size: int = 4096

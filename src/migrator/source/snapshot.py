@@ -13,9 +13,11 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from migrator.errors import SourceError
 from migrator.source.failure import (
@@ -41,8 +43,7 @@ CHANGED = Failure("source_changed", "the file has changed since the run began", 
 COPY_GONE = Failure("source_changed", "the run's private copy of the file is gone or changed", "begin with --restart")
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     path: str  #: the file as the user knows it, absolute; or its s3:// URL
     read_path: str  #: what is opened: the file itself or a private copy
     fingerprint: str  #: of the file, its -wal and -journal when the snapshot was taken

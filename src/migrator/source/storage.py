@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
@@ -74,8 +75,7 @@ class _OpenFiles:
 _open_files = _OpenFiles()
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     raw: bytes
 
     @property
@@ -114,8 +114,7 @@ def sync_file(path: str) -> None:
         os.close(folder)
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
+class FileState(Struct, frozen=True):
     """One file at one moment; `None` stands for a neighbour that is missing or empty."""
 
     size_bytes: int
@@ -124,8 +123,7 @@ class FileState:
     head: bytes = b""  #: a WAL's header: its salts change whenever it starts anew
 
 
-@dataclass(frozen=True, slots=True)
-class SourceState:
+class SourceState(Struct, frozen=True):
     main: FileState | None
     wal: FileState | None
     journal: FileState | None

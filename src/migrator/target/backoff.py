@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from tenacity import RetryCallState, Retrying, stop_after_delay, wait_random_exponential
 
 from migrator.target.faults import CLIENT_ERRORS, Verdict, error_code, fault_of, to_target_error
@@ -19,8 +19,7 @@ from migrator.target.faults import CLIENT_ERRORS, Verdict, error_code, fault_of,
 _SLICE_S = 0.25
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """Where time comes from; tests hand over their own."""
 
     clock: Callable[[], float] = time.monotonic
@@ -30,8 +29,7 @@ class Timing:
 REAL_TIME = Timing()
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """`max_attempts` bounds errors in a row; throttling and unprocessed items are bounded by time alone."""
 
     max_attempts: int = 10

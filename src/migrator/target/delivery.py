@@ -12,9 +12,10 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import StoppedError, TargetError
 from migrator.mapping.model import TableDefinition
@@ -48,8 +49,7 @@ class Load:
         self.tries = 0
 
 
-@dataclass(eq=False)
-class _Try:
+class _Try(Struct, eq=False):
     """Items that are sent together, and what is known of them."""
 
     load: Load

@@ -23,8 +23,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct, to_builtins
 
 TABLES, SERVER = "tables.jsonl", "server.json"
 USERS_LOCK, START_LOCK, STORE_LOCK = "users.lock", "start.lock", "store.lock"
@@ -40,8 +41,7 @@ class PortTakenError(OSError):
         super().__init__(f"port {port} of 127.0.0.1 is in use")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a server is."""
 
     url: str
@@ -74,7 +74,7 @@ def register(path: Path, place: Place) -> None:
     # mkstemp creates with mode 0600.
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     with open(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(asdict(place), stream)
+        json.dump(to_builtins(place), stream)
     os.replace(draft, path)
 
 

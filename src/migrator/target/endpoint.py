@@ -6,20 +6,19 @@ An Endpoint pickles and holds no secret, so it is resolved once, by the coordina
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies, normalize_url_path
+from msgspec import Struct
 
 from migrator.target.session import TargetSettings, open_session
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     url: str
     region: str
     ca_file: str | None = None  #: certificates to verify the server and a proxy by; None is for http

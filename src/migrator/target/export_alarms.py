@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.target.export_model import ExportedTable, index_labels
 
@@ -20,8 +21,7 @@ MISSING_DATA = "notBreaching"
 _METRICS = (("read", "ReadThrottleEvents"), ("write", "WriteThrottleEvents"))
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
+class Alarm(Struct, frozen=True):
     label: str  #: in the template, behind the table's
     name: str  #: behind the table's name
     metric: str

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import chain
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from migrator.mapping.model import AWS_MANAGED, AWS_OWNED, Capacity, IndexDefinition, TableDefinition
 from migrator.mapping.tabledef import TABLE_CLASSES
@@ -34,8 +36,7 @@ _RESERVED = frozenset(
 Tags = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     name: str  #: in snake_case
     default: str | int | bool | Tags
     description: str  #: {of} in it becomes the table that it is for, or the tables
@@ -46,8 +47,7 @@ class Parameter:
 Text = tuple[str | Parameter, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedTable:
+class ExportedTable(Struct, frozen=True):
     """A definition, its name in the template, and its parameters by their own names."""
 
     label: str
@@ -59,7 +59,7 @@ class ExportedTable:
 
         A variable that is filled in with two defaults in one table can be one parameter only for the first.
         """
-        parts = dict(self.definition.written).get(path, (filled,))
+        parts = dict(self.definition.written.texts).get(path, (filled,))
         return tuple(part if isinstance(part, str) else self._parameter(part) for part in parts if part != "")
 
     def _parameter(self, variable: Variable) -> str | Parameter:
@@ -157,7 +157,7 @@ def tag_path(key: str) -> str:
 
 
 def constant_tags(definition: TableDefinition) -> Tags:
-    written = dict(definition.written)
+    written = dict(definition.written.texts)
     return tuple(
         (key, value)
         for key, value in definition.tags
@@ -167,7 +167,7 @@ def constant_tags(definition: TableDefinition) -> Tags:
 
 def _label(definition: TableDefinition) -> str:
     """From the name's words that are no variable: they are what stays the same in every environment."""
-    written = dict(definition.written).get("name", ())
+    written = dict(definition.written.texts).get("name", ())
     constant = "-".join(part for part in written if isinstance(part, str))
     # Templates say "table" behind a label anyway.
     label = (snake(constant) or snake(definition.name)).removesuffix("_table") or "table"
@@ -186,7 +186,7 @@ def _variables(definition: TableDefinition) -> Iterator[Parameter]:
     # The keys of AWS are named by what they are, whatever variable that was written with.
     key = () if definition.encryption in (None, AWS_OWNED, AWS_MANAGED) else (ENCRYPTION_KEY,)
     texts = ("name", *key, *(tag_path(key) for key, _ in definition.tags))
-    parts = chain.from_iterable(written for path, written in definition.written if path in texts)
+    parts = chain.from_iterable(written for path, written in definition.written.texts if path in texts)
     for variable in (part for part in parts if isinstance(part, Variable)):
         name = variable_name(variable)
         said = name.replace("_", " ").capitalize()

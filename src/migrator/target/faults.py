@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from msgspec import Struct
 
 from migrator.errors import TargetError
 
@@ -35,8 +35,7 @@ class Verdict(Enum):
     FINAL = "final"  # no request can succeed before somebody acts
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     verdict: Verdict
     code: str  #: ours, stable
     advice: str

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.mapping.model import TableDefinition
 from migrator.target.prices import Prices, RegionPrices
@@ -28,8 +29,7 @@ _WAYS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TableVolume:
+class TableVolume(Struct, frozen=True):
     """What one table is to be given, and how fast it takes it."""
 
     items: int
@@ -61,8 +61,7 @@ class TableVolume:
         return self.bytes + self.index_bytes + ITEM_STORAGE_OVERHEAD_BYTES * (self.items + self.index_entries)
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     """Of all tables together; they are filled one after the other. Money is None where the file has no price for it."""
 
     items: int

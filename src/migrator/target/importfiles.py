@@ -8,10 +8,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Protocol
+
+from msgspec import Struct
 
 from migrator.errors import StoppedError, UsageError
 from migrator.target.backoff import ask
@@ -38,8 +39,7 @@ class Place(Protocol):
         """A file, if it is there. Raises StoppedError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(Struct, frozen=True):
     path: Path
 
     def __str__(self) -> str:
@@ -80,8 +80,7 @@ class Folder:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     name: str
     prefix: str  #: without a slash at its ends
     target: TargetSettings
@@ -146,8 +145,7 @@ class Bucket:
         return ask(lambda: call(client), f"{doing} {self}")
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """Where a worker puts files, and where what is not in order yet waits: in a folder, or in its temporary one."""
 
     place: Place

@@ -10,9 +10,10 @@ import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import TargetError
 from migrator.mapping.encoded import from_wire
@@ -30,8 +31,7 @@ LATE = RetryPolicy(max_attempts=1_000, give_up_after_s=60.0, first_delay_s=0.2, 
 _GROUP = "/aws-dynamodb/imports"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """`index` is the item's place in its file, from 0."""
 
     key: str  #: of the file

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from migrator.errors import StoppedError, TargetError
 from migrator.mapping.model import TableDefinition
@@ -26,8 +28,7 @@ _IMPORTED = RetryPolicy(max_attempts=1_000_000, give_up_after_s=7 * 86_400.0, fi
 _UNDER_WAY = ("IN_PROGRESS", "CANCELLING")
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(Struct, frozen=True):
     """What DescribeImport tells. An item is processed, and then imported or an error."""
 
     arn: str
@@ -61,8 +62,7 @@ class Import:
         return self.status == "COMPLETED" or (self.status == "FAILED" and self.errors > 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
+class _Begun(Struct, frozen=True):
     """`token` makes beginning idempotent, for the hours until `arn` is known for certain."""
 
     token: str
@@ -143,7 +143,7 @@ class Imports:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(self._path) as file:
-                file.write(json.dumps({name: asdict(each) for name, each in self._begun.items()}, indent=2).encode())
+                file.write(json.dumps(to_builtins(self._begun), indent=2).encode())
         except OSError as error:
             raise StoppedError(f"{self._path}: cannot be written: {error.strerror}", code="state_unwritable") from error
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from migrator.target.pace import UNLIMITED, Bucket, Clock
 
@@ -27,8 +28,7 @@ _LEAST = 0.05
 _REMEMBERED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """What a borrower used of its share since it told last."""
 
     units: float

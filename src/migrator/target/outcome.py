@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from migrator.errors import StoppedError
 from migrator.mapping.canonical import item_size
@@ -21,8 +22,7 @@ from migrator.target.wire import Batch, BatchResult
 LATENCIES_KEPT = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class FailedItem:
+class FailedItem(Struct, frozen=True):
     """A valid item that is not in the table: the service's words say why."""
 
     key: Attributes
@@ -31,8 +31,7 @@ class FailedItem:
     message: str
 
 
-@dataclass
-class WriteResult:
+class WriteResult(Struct):
     """Counts of one writer. With `stopped` set, the segment is unfinished whatever the counts say."""
 
     written: int = 0

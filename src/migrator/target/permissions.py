@@ -8,8 +8,9 @@ Nothing is asked of AWS. "SAR" is the Service Authorization Reference, "DG" Dyna
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import UsageError
 from migrator.mapping.model import AWS_MANAGED, AWS_MANAGED_ALIAS, AWS_OWNED, AccessPattern, TableDefinition
@@ -29,8 +30,7 @@ _INSIGHTS_ROLE = f"aws-service-role/{_INSIGHTS}/AWSServiceRoleForDynamoDBCloudWa
 _MAKING_UNDER_A_KEY = ("CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey*", "ReEncrypt*")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where tables are, in the words of an ARN."""
 
     partition: str
@@ -58,8 +58,7 @@ class Place:
         return f"arn:{self.partition}:{service}:{region}:{self.account}:{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """A table in its place, and the questions that are asked of it."""
 
     place: Place
@@ -75,8 +74,7 @@ class Subject:
 Condition = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     action: str
     resource: str
     conditions: tuple[Condition, ...] = ()

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import UsageError
 
@@ -18,8 +19,7 @@ OWN_FILE = Path(__file__).with_name("prices.json")
 _TABLE_CLASSES = ("STANDARD", "STANDARD_INFREQUENT_ACCESS")
 
 
-@dataclass(frozen=True, slots=True)
-class ClassPrices:
+class ClassPrices(Struct, frozen=True):
     """Of a table class. None: the file does not say."""
 
     write_million: float | None = None  #: a million write request units on demand
@@ -27,8 +27,7 @@ class ClassPrices:
     storage_gb_month: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RegionPrices:
+class RegionPrices(Struct, frozen=True):
     region: str
     classes: Mapping[str, ClassPrices]
     s3_import_gb: float | None = None
@@ -37,8 +36,7 @@ class RegionPrices:
         return self.classes.get(table_class or "STANDARD", ClassPrices())
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Struct, frozen=True):
     date: str
     source: str
     currency: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
+from msgspec import Struct
 
 from migrator.mapping.canonical import describe_key, digest
 from migrator.mapping.encoded import EncodedItem, from_wire, to_wire
@@ -39,8 +39,7 @@ def put_body(table: TableDefinition, item: EncodedItem) -> bytes:
     return b'{"Item":%b,%b' % (item.wire, json.dumps(rest).encode()[1:])
 
 
-@dataclass(frozen=True, slots=True)
-class PutIfFree:
+class PutIfFree(Struct, frozen=True):
     """Puts one item where none is. `maybe_applied`: an earlier attempt with this item may have written it."""
 
     submit: Submit

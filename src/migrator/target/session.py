@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from msgspec import Struct
 
 from migrator import __version__
 from migrator.errors import TargetError
@@ -38,8 +38,7 @@ _LOCAL_CREDENTIALS = ("local", "local")
 _LOCAL_REGION = "us-east-1"
 
 
-@dataclass(frozen=True, slots=True)
-class TargetSettings:
+class TargetSettings(Struct, frozen=True):
     """Where a target is and how to reach it; picklable, so that each worker makes a client of its own.
 
     `local` is the embedded engine: no profile, no credentials, no proxy.

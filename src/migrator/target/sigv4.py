@@ -10,10 +10,11 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
+
+from msgspec import Struct
 
 SERVICE = "dynamodb"
 API_VERSION = "DynamoDB_20120810"
@@ -47,8 +48,7 @@ class Signer:
         return [f"{frame.authorization}{frame.sign(to_sign.encode())}", *frame.headers]
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(Struct, frozen=True):
     """What the requests of a second share; each text lacks its end, which the body decides."""
 
     canonical: str

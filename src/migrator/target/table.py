@@ -7,10 +7,11 @@ keys, billing, encryption and table class of a table that exists are its owner's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore import xform_name
+from msgspec import Struct
+from msgspec.structs import replace
 
 from migrator.errors import TargetError
 from migrator.mapping.model import TableDefinition
@@ -60,8 +61,7 @@ _INDEXED = RetryPolicy(max_attempts=100_000, give_up_after_s=6 * 3600.0, first_d
 _BUSY = ("ResourceInUseException", "ContinuousBackupsUnavailableException")
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """What `create_table` did. `applied` names, by their paths, the settings and indexes switched on afterwards."""
 
     created: bool

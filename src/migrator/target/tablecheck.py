@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.errors import TargetError
 from migrator.mapping.model import AWS_MANAGED, AWS_MANAGED_ALIAS, AWS_OWNED, TableDefinition
@@ -24,8 +25,7 @@ _UNLESS_TOLD = (False, "STANDARD", AWS_OWNED)
 _KEY_TYPE = re.compile(r" \([SNB?]\)")
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """`fatal`: items written to this table would be refused or land under other keys.
 
     >>> print(Difference("sort_key", "SK (S)", None, True))
@@ -42,8 +42,7 @@ class Difference:
         return f"{self.path}: should be {expected}, is {found}"
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Struct, frozen=True):
     """A table looked at once: `description` is DescribeTable's, None where there is no such table."""
 
     definition: TableDefinition

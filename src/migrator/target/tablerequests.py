@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from migrator.mapping.model import AWS_MANAGED, AWS_OWNED, Capacity, IndexDefinition, TableDefinition
 
@@ -81,8 +82,7 @@ def import_request(definition: TableDefinition, bucket: str, prefix: str, token:
 # ---- for a table that is there
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A request that switches one setting on. `path` is that of `tablewords`."""
 
     path: str

@@ -7,9 +7,10 @@ the processes of a run have no other in common.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 #: Steps from the first to the last, idle ones included; also what a chart can show.
 STEPS_KEPT = 240
@@ -26,8 +27,7 @@ class Step(NamedTuple):
         return Step(self.items + other.items, self.write_units + other.write_units, self.throttled + other.throttled)
 
 
-@dataclass(slots=True)
-class Timeline:
+class Timeline(Struct):
     """Steps by number; step n begins at second n * step_s of the epoch.
 
     >>> line = Timeline()

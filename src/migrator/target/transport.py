@@ -8,11 +8,11 @@ from __future__ import annotations
 import selectors
 import time
 import weakref
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
+from msgspec import Struct
 
 from migrator import __version__
 from migrator.target.answer import Answer, read_answer
@@ -28,8 +28,7 @@ _SLOWEST_BYTES_PER_S = 128_000
 _LOOK_FOR_LATE_S = 0.1
 
 
-@dataclass(slots=True, eq=False)
-class _Exchange:
+class _Exchange(Struct, eq=False):
     """A request and who waits for its answer. Times are of time.monotonic()."""
 
     operation: str

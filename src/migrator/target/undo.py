@@ -8,9 +8,10 @@ compared as a whole: if it was not the one that was read, it is put back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from migrator.mapping.canonical import digest, key_from_text
 from migrator.mapping.model import Attributes, TableDefinition
@@ -30,8 +31,7 @@ _AFTER_A_LOST_ANSWER: Mapping[Fate, Fate] = {"gone": "deleted", "as_before": "re
 DELETED = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """An item that a run wrote, or was about to write; or one that it deleted."""
 
     key: str  #: `canonical.key_text`

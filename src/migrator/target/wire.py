@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from migrator.mapping.encoded import EncodedItem, EncodedItems, from_wire, identity, identity_of
 from migrator.mapping.model import TableDefinition
@@ -15,9 +16,8 @@ _BETWEEN_ITEMS = b'}},{"PutRequest":{"Item":'
 _CLOSING = b'}}]},"ReturnConsumedCapacity":"INDEXES"}'
 
 
-@dataclass(slots=True)  # not frozen: one is made for each request, and freezing doubles what that takes
-class Batch:
-    """Items that go in one request, and what they are together. Not changed once made."""
+class Batch(Struct, frozen=True):
+    """Items that go in one request, and what they are together."""
 
     items: EncodedItems
     wire_bytes: int

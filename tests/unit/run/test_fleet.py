@@ -9,13 +9,13 @@ import sqlite3
 import uuid
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from msgspec.structs import replace
 
 from fleet import damage
 from migrator.errors import DocumentError, MigratorError, SourceError, StoppedError

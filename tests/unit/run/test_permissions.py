@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cfnlint.api import ManualArgs, lint
+from msgspec.structs import replace
 
 from migrator.cli.app import run_command
 from migrator.cli.iam import COMMANDS as OFFERED

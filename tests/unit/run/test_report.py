@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from migrator.errors import InterruptedRun, LockHeldError, MigratorError, StoppedError, TargetError
 from migrator.run.report import RunReport, check_accounts, first_exit_code

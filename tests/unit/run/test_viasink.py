@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -119,8 +118,7 @@ def test_a_part_without_items_leaves_no_file(make_sink: MAKE_SINK, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-@dataclass(frozen=True)
-class Full(Folder):
+class Full(Folder, frozen=True):
     @contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
         raise StoppedError("no room", code="files_unwritable")

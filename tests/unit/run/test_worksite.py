@@ -6,12 +6,12 @@ import os
 import pickle
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
 import boto3
 import pytest
+from msgspec.structs import replace
 
 from migrator.errors import SourceError, StoppedError
 from migrator.run import fetching, worksite

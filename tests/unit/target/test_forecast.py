@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from migrator.target.forecast import GB, TableVolume, forecast
 from migrator.target.prices import ClassPrices, Prices, RegionPrices, load_prices

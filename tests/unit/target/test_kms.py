@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import boto3
 import pytest
 from moto import mock_aws
+from msgspec.structs import replace
 
 from migrator.errors import TargetError
 from migrator.mapping.model import AWS_MANAGED, KeyAttribute, TableDefinition

@@ -1,7 +1,6 @@
-from dataclasses import replace
-
 import pytest
 from moto import mock_aws
+from msgspec.structs import replace
 
 from migrator.errors import TargetError
 from migrator.mapping.model import Capacity, IndexDefinition, KeyAttribute, TableDefinition
