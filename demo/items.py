@@ -9,12 +9,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
+from msgspec.structs import replace
 
 from migrator.run.plan import load_plan
 from migrator.target.embedded import embedded, local_target
