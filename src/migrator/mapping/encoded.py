@@ -43,7 +43,8 @@ class EncodedItem(NamedTuple):
         return item_size(self.attributes) if self.noted_bytes is None else self.noted_bytes
 
 
-@dataclass(slots=True)  # not frozen: one is made for each request, and freezing doubles what that takes
+# No Struct: those cannot be Sequences. Not frozen: one is made for each request, and freezing doubles what that takes.
+@dataclass(slots=True)
 class EncodedItems(Sequence[EncodedItem]):
     """Many items as columns: what is done with all of them takes no object for each. Not changed once made.
 

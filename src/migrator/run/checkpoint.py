@@ -138,7 +138,6 @@ class Checkpoint:
 
     def begin(self, run: SavedRun) -> None:
         """Before the first write of a run."""
-        tables = {name: to_builtins(table) for name, table in run.tables.items()}
         with self._transaction() as connection:
             connection.execute(
                 """INSERT INTO runs (run_id, status, started_at, now_s, guards, target, tables,
@@ -150,8 +149,8 @@ class Checkpoint:
                     run.now_s,
                     json.dumps(run.guards),
                     run.target,
-                    json.dumps(tables),
-                    json.dumps([to_builtins(entity) for entity in run.entities]),
+                    json.dumps(to_builtins(run.tables)),
+                    json.dumps(to_builtins(run.entities)),
                     run.segment_rows,
                     _requests_json(Requests()),
                 ),
@@ -233,7 +232,7 @@ def _saved_run(row: sqlite3.Row) -> SavedRun:
 
 def _sources_document(run: SavedRun) -> bytes:
     names = ("snapshots", "set_aside")
-    document = {name: [to_builtins(each) for each in getattr(run, name)] for name in names}
+    document = {name: to_builtins(getattr(run, name)) for name in names}
     return zlib.compress(json.dumps(document).encode())  # not by orjson: a path may hold lone surrogates
 
 
