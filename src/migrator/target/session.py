@@ -19,6 +19,7 @@ from msgspec import Struct
 from migrator import __version__
 from migrator.errors import TargetError
 from migrator.target.faults import CLIENT_ERRORS, to_target_error
+from migrator.target.servicemodels import ServiceModels
 
 __all__ = [
     "TargetSettings",
@@ -123,8 +124,12 @@ def client_config(settings: TargetSettings) -> Config:
 
 
 def _new_session(settings: TargetSettings) -> Any:
-    if not settings.local:
-        return botocore.session.Session(profile=settings.profile)
+    session = _local_session() if settings.local else botocore.session.Session(profile=settings.profile)
+    session.register_component("data_loader", ServiceModels.beside(session.get_component("data_loader")))
+    return session
+
+
+def _local_session() -> Any:
     # An AWS_PROFILE that does not exist, or a broken config file, must not stop what needs neither.
     nothing = {"profile": (None, None, None, None)}
     files = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
