@@ -125,7 +125,7 @@ def client_config(settings: TargetSettings) -> Config:
 
 def _new_session(settings: TargetSettings) -> Any:
     session = _local_session() if settings.local else botocore.session.Session(profile=settings.profile)
-    session.register_component("data_loader", ServiceModels.beside(session.get_component("data_loader")))
+    session.register_component("data_loader", ServiceModels(session.get_component("data_loader")))
     return session
 
 

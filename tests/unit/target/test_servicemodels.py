@@ -9,7 +9,7 @@ from migrator.target.servicemodels import ServiceModels
 from migrator.target.session import TargetSettings, create_client, open_session
 
 USUAL = botocore.loaders.Loader()
-OURS = ServiceModels.beside(USUAL)
+OURS = ServiceModels(USUAL)
 
 
 @pytest.mark.parametrize("service", ["dynamodb", "s3", "sts", "kms", "logs", "sso", "sso-oidc"])
