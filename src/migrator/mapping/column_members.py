@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import accumulate, compress, repeat
-from operator import add, is_not
+from operator import add
 from typing import Any
 
 import orjson
 
 from migrator.limits import ITEM_SIZE_BYTES, WRITE_UNIT_BYTES
 from migrator.mapping.column_numbers import together
+from migrator.mapping.column_sparse import Sparse, is_there
 from migrator.mapping.column_wires import Column, Wires
 from migrator.mapping.counts import Counts, Grouped, Less, Listed, Mixed, Scattered, Summed
 from migrator.mapping.encoded import EncodedItems
@@ -40,7 +41,7 @@ class Named:
         self._pieces: list[bytes | Sequence[bytes]] = []
         self._surplus = 0
         self._surpluses: list[Counts] = []
-        self._present: dict[str, list[bool]] = {}  #: of names that some rows lack
+        self._sparse: dict[str, Column] = {}  #: of names that some rows lack
         self._later: list[Callable[[], None]] = []
 
     def add(self, name: str, wires: Wires) -> None:
@@ -49,23 +50,20 @@ class Named:
         self._surplus += self._surplus_of_one + wires.surplus
         self._surpluses += wires.surpluses
 
-    def add_sparse(self, name: str, column: Column, form: Callable[[Column], Wires], *, keep: bool = False) -> None:
+    def add_sparse(self, name: str, column: Column, write: Sparse, *, keep: bool = False) -> None:
         """One that stands for NULL, or is absent, where the column has None."""
         if not self._pieces and not self._in_order:
             # What comes first must come first in every row; DynamoDB knows no order.
-            self._later.append(lambda: self.add_sparse(name, column, form, keep=keep))
+            self._later.append(lambda: self.add_sparse(name, column, write, keep=keep))
             return
-        present = list(map(is_not, column, repeat(None)))
-        given = list(compress(column, present))
-        wires = form(given) if given else Wires(())
         before = self._before(name)
-        whole = iter(wires.joined(len(given), before))
         absent, surplus = (before + NULL_WIRE, TRUE_SURPLUS) if keep else (b"", -self._surplus_of_one)
-        self._pieces.append([next(whole) if there else absent for there in present])
+        pieces, of_given = write(column, before, absent)
+        self._pieces.append(pieces)
         self._surplus += self._surplus_of_one
-        self._surpluses.append(Scattered(present, wires.surplus_of(len(given)), surplus))
+        self._surpluses.append(Scattered(column, of_given, surplus))
         if not keep:
-            self._present[name] = present
+            self._sparse[name] = column
 
     def _before(self, name: str) -> bytes:
         return (b"}," if self._pieces or self._in_order else b"{") + orjson.dumps(name) + b":"
@@ -104,7 +102,7 @@ class Named:
         """In how many places each item stands: the table, and each index that it enters."""
         places: Iterable[int] = repeat(1, self._count)
         for index in indexes:
-            present = [self._present[key.name] for key in index.key_attributes if key.name in self._present]
+            present = [is_there(self._sparse[key.name]) for key in index.key_attributes if key.name in self._sparse]
             places = map(add, places, map(all, zip(*present, strict=True)) if present else repeat(1))
         return places
 

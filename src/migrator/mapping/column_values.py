@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from migrator.limits import NESTING_LEVELS
 from migrator.mapping.column_documents import documents
 from migrator.mapping.column_members import EMPTY_LISTS, Named, lists
+from migrator.mapping.column_sparse import sparse_texts, spread
 from migrator.mapping.column_wires import Column, Wires
 from migrator.mapping.columns import INTEGER, NULL, TEXT, Chunk, texts, values
 from migrator.mapping.compile_expressions import NotWorthIt
@@ -93,15 +94,24 @@ def refuse_escapes(name: str) -> None:
 def _column(level: Level, name: str, expression: ColumnValue) -> _Write:
     place, keep = level.rows.places[expression.column], level.nulls == "keep"
     form, convert = _form(level, name, expression), _converter(level, name, expression)
+    is_plain = _is_plain(expression)
 
     def write(chunk: Chunk, named: Named) -> None:
         types = chunk.types(place)
-        if types >= NULL:
-            named.add_sparse(name, chunk.columns[place], lambda given: convert(given, types - NULL), keep=keep)
-        else:
+        if not types >= NULL:
             named.add(name, form(chunk))
+        elif types == TEXT | NULL and is_plain:
+            named.add_sparse(name, chunk.columns[place], sparse_texts, keep=keep)
+        else:
+            values_of = spread(lambda given: convert(given, types - NULL))
+            named.add_sparse(name, chunk.columns[place], values_of, keep=keep)
 
     return write
+
+
+def _is_plain(expression: ColumnValue) -> bool:
+    """Whether a value's type alone says what becomes of it."""
+    return not expression.hint and not expression.filters
 
 
 def _converter(level: Level, name: str, expression: ColumnValue) -> Callable[[Column, frozenset[type]], Wires]:
@@ -123,7 +133,7 @@ def _template(level: Level, name: str, expression: Template) -> _Write:
     def write(chunk: Chunk, named: Named) -> None:
         filled = filled_texts(parts, chunk)
         if None in filled:
-            named.add_sparse(name, filled, texts)
+            named.add_sparse(name, filled, sparse_texts)
         else:
             named.add(name, texts(filled))
 
@@ -140,7 +150,7 @@ def _one(level: Level, name: str, child: Children) -> _Write:
         if max(map(len, groups)) > 1:
             raise Odd
         rows = [group[0] if group else None for group in groups]
-        named.add_sparse(name, rows, lambda given: form(Chunk.of(given)))
+        named.add_sparse(name, rows, spread(lambda given: form(Chunk.of(given))))
 
     return write
 
@@ -176,11 +186,11 @@ def _map(level: Level, attributes: tuple[tuple[str, Expression], ...]) -> _Form:
 
 def _values(level: Level, name: str, expression: ColumnValue) -> _Form:
     place, convert = level.rows.places[expression.column], _converter(level, name, expression)
-    plain = not expression.hint and not expression.filters
+    is_plain = _is_plain(expression)
 
     def form(chunk: Chunk) -> Wires:
         types = chunk.types(place)
-        if plain and types == INTEGER:
+        if types == INTEGER and is_plain:
             return chunk.integers(place)
         if types >= NULL:
             raise Odd

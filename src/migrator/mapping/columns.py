@@ -24,8 +24,8 @@ INTEGER = frozenset((int,))
 TEXT = frozenset((str,))
 _NUMBERS = frozenset((int, float))
 
-# Where it indents, orjson writes this between the members of a list. JSON escapes a line's end, so no member holds it.
-_BETWEEN = b",\n  "
+#: Where it indents, orjson writes this between the members of a list. JSON escapes a line's end, so no member holds it.
+BETWEEN = b",\n  "
 # Longer texts are parted in half the time by looking for line ends alone.
 _LONG_BYTES = 100
 _BOOLEANS = tuple(OPENINGS["BOOL"] + value for value in (b"false", b"true"))
@@ -88,16 +88,24 @@ class _EscapeSurplus(Struct, frozen=True):
 
 
 def texts(column: Column) -> Wires:
-    count = len(column)
-    dumped = orjson.dumps(column, option=orjson.OPT_INDENT_2)[len("[\n  ") : -len("\n]")]
-    if len(dumped) > count * _LONG_BYTES:
-        values = list(map(bytes.strip, BytesIO(dumped).readlines(), repeat(_BETWEEN)))
-    else:
-        values = dumped.split(_BETWEEN)
+    dumped = dumped_texts(column)
+    values = parted(dumped, len(column))
     if b"\\" not in dumped:
         return Wires((OPENINGS["S"], values))
-    values_bytes = len(dumped) - (count - 1) * len(_BETWEEN)
+    values_bytes = len(dumped) - (len(column) - 1) * len(BETWEEN)
     return Wires((OPENINGS["S"], values), -len('""'), (_EscapeSurplus(values, values_bytes, column),))
+
+
+def dumped_texts(column: Column) -> bytes:
+    """In JSON, and null for each None, with BETWEEN between them."""
+    return orjson.dumps(column, option=orjson.OPT_INDENT_2)[len("[\n  ") : -len("\n]")]
+
+
+def parted(dumped: bytes, count: int) -> list[bytes]:
+    """So many members that have BETWEEN between them."""
+    if len(dumped) > count * _LONG_BYTES:
+        return list(map(bytes.strip, BytesIO(dumped).readlines(), repeat(BETWEEN)))
+    return dumped.split(BETWEEN)
 
 
 def booleans(column: Column) -> Wires:

@@ -18,6 +18,7 @@ from msgspec import Struct
 from migrator.errors import RowRejected
 from migrator.mapping.column_members import Named
 from migrator.mapping.column_numbers import numbers
+from migrator.mapping.column_sparse import spread
 from migrator.mapping.column_values import Level, attribute_writer, filled_texts, parts_of, refuse_escapes
 from migrator.mapping.column_wires import Column, Wires
 from migrator.mapping.columns import INTEGER, NULL, Chunk, texts
@@ -163,7 +164,7 @@ def _text_key(key: _Key, chunk: Chunk, items: Named) -> Iterable[Any]:
     elif key.required:
         raise Odd
     else:
-        items.add_sparse(name, [text or None for text in filled], partial(_fitting, key))
+        items.add_sparse(name, [text or None for text in filled], spread(partial(_fitting, key)))
     return filled
 
 
@@ -208,7 +209,7 @@ def _number_key(key: _Key, chunk: Chunk, items: Named) -> Iterable[Any]:
     elif key.required or not types <= INTEGER | NULL:
         raise Odd
     else:
-        items.add_sparse(key.attribute.name, column, numbers)
+        items.add_sparse(key.attribute.name, column, spread(numbers))
     return column
 
 

@@ -67,18 +67,18 @@ class Less(Struct, frozen=True):
 
 
 class Scattered(Struct, frozen=True):
-    """One for each that is there, in order, and the same for each that is absent."""
+    """One for each value of a column, in order, and the same for each None in it."""
 
-    present: Sequence[bool]
+    column: Sequence[object]
     there: Summed
     absent: int
 
     def total(self) -> int:
-        return self.there.total() + self.absent * (len(self.present) - self.there.count)
+        return self.there.total() + self.absent * (len(self.column) - self.there.count)
 
     def each(self) -> Iterable[int]:
         there = iter(self.there.each())
-        return [next(there) if present else self.absent for present in self.present]
+        return [self.absent if value is None else next(there) for value in self.column]
 
 
 class Mixed(Struct, frozen=True):

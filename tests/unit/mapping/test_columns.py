@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrator.mapping.column_sparse import sparse_texts, spread
 from migrator.mapping.columns import NULL, Chunk, texts
 from migrator.source.rows import RawRow
 
@@ -22,6 +23,21 @@ def test_each_text_stands_as_it_does_alone(column: list[str], longer: int) -> No
     surplus = [len(orjson.dumps(text)) - len('""') - len(text.encode()) for text in column]
     assert wires.surplus_of(len(column)).total() == sum(surplus)
     assert list(wires.surplus_of(len(column)).each()) == surplus
+
+
+#: No letter of it is escaped, which is when all is put in at once; and what stands there for NULL, as a text
+PLAIN = st.sampled_from(["", "null", "n", "null,", "  ", ",", "é😀", "},{"]) | st.text("abc,: ", max_size=8)
+
+
+@given(st.lists(st.none() | PLAIN | TEXTS) | st.lists(st.none() | PLAIN), st.sampled_from([0, 200]))
+@pytest.mark.parametrize("absent", [b"", b'},"a":{"NULL":true'])
+def test_texts_with_nulls_stand_as_they_do_without(absent: bytes, column: list[str | None], longer: int) -> None:
+    column = [None, *(text and text + "," * longer for text in column), None, "a"]
+    pieces, surplus = sparse_texts(column, b'},"a":', absent)
+    expected, surplus_of_each = spread(texts)(column, b'},"a":', absent)
+    assert pieces == expected
+    assert list(surplus.each()) == list(surplus_of_each.each())
+    assert (surplus.count, surplus.total()) == (surplus_of_each.count, surplus_of_each.total())
 
 
 @given(st.lists(VALUES, min_size=1))
