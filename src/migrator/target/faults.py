@@ -69,6 +69,9 @@ _PROFILE = Fault(
     Verdict.FINAL, "profile_missing", "name a profile of ~/.aws/config in target: profile or AWS_PROFILE", False
 )
 _REGION = Fault(Verdict.FINAL, "region_missing", "set target: region in the plan, or AWS_REGION", False)
+_SETTING = Fault(
+    Verdict.FINAL, "setting_wrong", "mend it in the environment (AWS_…) or in the profile in ~/.aws/config", False
+)
 _CLOCK = Fault(Verdict.FINAL, "clock_wrong", "set this machine's clock", False)
 _KEY = Fault(Verdict.FINAL, "encryption_key", "make the table's KMS key usable again", False)
 _LIMIT = Fault(Verdict.FINAL, "target_limit", "wait for other changes of tables to end, or raise the quota", True)
@@ -142,6 +145,18 @@ FAULTS: Mapping[str, Fault] = {
     "ConfigParseError": _PROFILE,
     "NoRegionError": _REGION,
     "InvalidRegionError": _REGION,
+    "BrokenModel": _SETTING,
+    "EndpointProviderError": _SETTING,
+    "EndpointVariantError": _SETTING,
+    "InvalidChecksumConfigError": _SETTING,
+    "InvalidConfigError": _SETTING,
+    "InvalidDefaultsMode": _SETTING,
+    "InvalidEndpointConfigurationError": _SETTING,
+    "InvalidIMDSEndpointError": _SETTING,
+    "InvalidIMDSEndpointModeError": _SETTING,
+    "InvalidProxiesConfigError": _SETTING,
+    "InvalidRetryConfigurationError": _SETTING,
+    "InvalidSTSRegionalEndpointsConfigError": _SETTING,
     "InaccessibleEncryptionCredentialsException": _KEY,
     "KMSAccessDeniedException": _KEY,
     "KMSDisabledException": _KEY,

@@ -12,14 +12,14 @@ import orjson
 from botocore.parsers import JSONParser, ResponseParserFactory
 
 from migrator.mapping.encoded import from_wire
-from migrator.target.session import TargetSettings, client_config, open_session
+from migrator.target.session import TargetSettings, client_of, open_session
 
 
 def create_raw_client(settings: TargetSettings) -> Any:
     """For Scan: binary values in its items stay base64 text, as `canonical.digest` and `key_text` take them, too."""
     session = open_session(settings)
     session.register_component("response_parser_factory", _RawParsers())
-    return session.create_client("dynamodb", endpoint_url=settings.endpoint_url, config=client_config(settings))
+    return client_of(session, settings)
 
 
 class _RawParser(JSONParser):  # type: ignore[misc]  # botocore comes without types

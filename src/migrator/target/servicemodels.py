@@ -12,16 +12,26 @@ from typing import Any
 
 import botocore.loaders
 import orjson
+from botocore.exceptions import BotoCoreError
 
 
-class ModelFiles(botocore.loaders.JSONFileLoader):  # type: ignore[misc] # botocore has no types
-    """As botocore's, whose class it is so that `exists` stays; a file that is no JSON is a ValueError there, too."""
+class BrokenModel(BotoCoreError):  # type: ignore[misc] # botocore has no types
+    """A description of the user's own, on AWS_DATA_PATH or in ~/.aws/models. botocore would raise a ValueError."""
+
+    fmt = "{path} is no JSON ({reason})"
+
+
+class ModelFiles(botocore.loaders.JSONFileLoader):  # type: ignore[misc]
+    """As botocore's, whose class it is so that `exists` stays."""
 
     def load_file(self, file_path: str) -> Any:
         """What `file_path` has, which comes without its ending; None where there is no such file."""
-        for ending, opened in ((".json", open), (".json.gz", gzip.open)):
-            with suppress(FileNotFoundError, NotADirectoryError), opened(file_path + ending, "rb") as file:
-                return orjson.loads(file.read())
+        for path, opened in ((f"{file_path}.json", open), (f"{file_path}.json.gz", gzip.open)):
+            with suppress(FileNotFoundError, NotADirectoryError), opened(path, "rb") as file:
+                try:
+                    return orjson.loads(file.read())
+                except orjson.JSONDecodeError as error:
+                    raise BrokenModel(path=path, reason=error) from error
         return None
 
 

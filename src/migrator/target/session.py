@@ -23,6 +23,7 @@ from migrator.target.servicemodels import ServiceModels
 
 __all__ = [
     "TargetSettings",
+    "client_of",
     "create_client",
     "create_service_client",
     "open_region",
@@ -101,16 +102,29 @@ def open_region(settings: TargetSettings, environment: Mapping[str, str] = os.en
 
 def create_client(settings: TargetSettings, environment: Mapping[str, str] = os.environ) -> Any:
     """A DynamoDB client that tries each request once: retrying is `target.backoff`'s."""
-    session = open_session(settings, environment)
-    return session.create_client("dynamodb", endpoint_url=settings.endpoint_url, config=client_config(settings))
+    return client_of(open_session(settings, environment), settings)
 
 
 def create_service_client(settings: TargetSettings, service: str) -> Any:
     """A client of a service that stands beside the target's DynamoDB, where the AWS settings say."""
-    return open_session(settings).create_client(service, config=client_config(settings))
+    return client_of(open_session(settings), settings, service)
 
 
-def client_config(settings: TargetSettings) -> Config:
+def client_of(session: Any, settings: TargetSettings, service: str = "dynamodb") -> Any:
+    """A session's client; TargetError where the AWS settings make none."""
+    endpoint_url = settings.endpoint_url if service == "dynamodb" else None
+    try:
+        return session.create_client(service, endpoint_url=endpoint_url, config=_config(settings))
+    except CLIENT_ERRORS as error:
+        raise to_target_error(error, "AWS settings") from error
+    except ValueError as error:
+        raise TargetError(
+            f"AWS settings: {error}\n  give an address as http://HOST:PORT in target: endpoint_url or AWS_ENDPOINT_URL",
+            code="endpoint_wrong",
+        ) from error
+
+
+def _config(settings: TargetSettings) -> Config:
     """Mode `legacy` is the one that checks the CRC32 of DynamoDB's answers, also with a single attempt."""
     return Config(
         connect_timeout=settings.connect_timeout_s,

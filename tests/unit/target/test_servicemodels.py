@@ -5,6 +5,7 @@ import botocore.session
 import pytest
 from botocore.exceptions import DataNotFoundError
 
+from migrator.errors import TargetError
 from migrator.target.servicemodels import ServiceModels
 from migrator.target.session import TargetSettings, create_client, open_session
 
@@ -31,6 +32,14 @@ def test_what_is_not_there_is_said_as_botocore_says_it():
         OURS.load_service_model("dynamodbb", "service-2")
     with pytest.raises(DataNotFoundError, match="nothing"):
         OURS.load_data("nothing")
+
+
+def test_a_model_that_is_no_json_is_named(tmp_path, monkeypatch):
+    (tmp_path / "endpoints.json").write_text("{")
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    with pytest.raises(TargetError, match=r"endpoints\.json is no JSON") as caught:
+        create_client(TargetSettings(region="eu-west-1"))
+    assert caught.value.code == "setting_wrong"
 
 
 def test_clients_have_the_models_of_aws_data_path_first(tmp_path, monkeypatch):

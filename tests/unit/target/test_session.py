@@ -55,6 +55,31 @@ def test_a_profile_that_does_not_exist_is_named():
     assert caught.value.code == "profile_missing"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("AWS_ENDPOINT_URL", "localhost:8000", "endpoint_wrong"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "http://[::1", "endpoint_wrong"),
+        ("AWS_REGION", "eu_west!", "region_missing"),
+        ("AWS_DEFAULTS_MODE", "fast", "setting_wrong"),
+        ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "maybe", "setting_wrong"),
+        ("AWS_REQUEST_CHECKSUM_CALCULATION", "never", "setting_wrong"),
+        ("AWS_STS_REGIONAL_ENDPOINTS", "no", "setting_wrong"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "nowhere", "setting_wrong"),
+    ],
+)
+def test_a_setting_that_makes_no_client_is_the_users(monkeypatch, name, value, code):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(TargetError, match=r"^AWS settings: .*\n  \S") as caught:
+        create_client(TargetSettings())
+    assert caught.value.code == code
+
+
+def test_an_endpoint_of_the_plan_that_is_no_address_is_the_users():
+    with pytest.raises(TargetError, match=r"Invalid endpoint: localhost:8000\n.*http://HOST:PORT"):
+        create_client(TargetSettings(region="eu-west-1", endpoint_url="localhost:8000"))
+
+
 def test_a_local_target_needs_no_settings_and_uses_none(monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
