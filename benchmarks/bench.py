@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.case import Case
-from benchmarks.measure import Result, WorkFolder, measure, middle
-from benchmarks.subjects import BATCH_WRITER, OURS, OURS_ALONE, PEER_SUBJECTS, Subject
+from benchmarks.measure import Result, Turns, WorkFolder, measure
+from benchmarks.subjects import BATCH_WRITER, FLOOR, OURS, OURS_ALONE, PEER_SUBJECTS, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +48,23 @@ class Bench:
         print(f"{subject.name:28} {where:34} {speed} {result.worker_mib:>5.0f} MiB", file=sys.stderr, flush=True)
         return result
 
-    def in_turn(self, taking: Sequence[tuple[Subject, int]], case: Case, *, latency_ms: float = 0) -> list[Result]:
-        """Each subject with its rows, one after another, time and again: a machine that slows down slows all."""
+    def in_turn(self, taking: Sequence[tuple[Subject, int]], case: Case, *, latency_ms: float = 0) -> list[Turns]:
+        """Each subject with its rows, one after another, time and again."""
         turns = [
             [self.turn(subject, case, rows, latency_ms=latency_ms) for subject, rows in taking]
             for _ in range(self.scale.turns)
         ]
-        return [middle(results) for results in zip(*turns, strict=True)]
+        return [Turns(results) for results in zip(*turns, strict=True)]
 
     def beside_peers(
         self, subjects: Sequence[Subject], case: Case, *, latency_ms: float = 0, tls: bool = False
-    ) -> dict[Subject, Result]:
-        """Several turns are spread over those of the other peers, so that a machine that slows down slows all."""
+    ) -> dict[Subject, Turns]:
+        """Several turns are spread over those of the other peers; ours is next to batch_writer's in each."""
         found: dict[Subject, list[Result]] = {subject: [] for subject in subjects}
         peers = [subject for subject in subjects if subject in PEER_SUBJECTS and subject is not BATCH_WRITER]
-        steady = [subject for subject in subjects if subject not in peers]
+        steady = sorted(set(subjects) - set(peers), key=[OURS_ALONE, FLOOR, OURS, BATCH_WRITER].index)
         for turn in range(max(len(peers), self.scale.turns)):
             for subject in [*(steady if turn < self.scale.turns else ()), *peers[turn : turn + 1]]:
                 rows = self.scale.rows if subject in (OURS, OURS_ALONE) else self.scale.peer_rows
                 found[subject].append(self.turn(subject, case, rows, latency_ms=latency_ms, tls=tls))
-        return {subject: middle(results) for subject, results in found.items()}
+        return {subject: Turns(results) for subject, results in found.items()}

@@ -18,8 +18,8 @@ def efficiency(bench: Bench) -> tuple[Table, list[Claim]]:
     rows = []
     for crew in (migrator, on_cluster):
         one, two = bench.in_turn([(crew(n), bench.scale.rows) for n in (1, 2)], NINE, latency_ms=LATENCY_MS)
-        efficient = two.writing_items_per_s / one.writing_items_per_s / 2
-        rows += [_row(crew(1).name, one, ""), _row(crew(2).name, two, number(efficient))]
+        efficient = two.against(one, lambda two, one: two.writing_items_per_s / one.writing_items_per_s / 2)
+        rows += [_row(crew(1).name, one.middle, ""), _row(crew(2).name, two.middle, number(efficient))]
     units_per_s = bench.scale.units_per_s
     budget = on_cluster(WORKERS_OF_BUDGET, f"write_rate: {units_per_s}")
     kept = bench.turn(budget, NINE, units_per_s * BUDGET_S)

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -59,6 +59,9 @@ class Result:
     @property
     def cpu_s_per_100k(self) -> float:
         return self.cpu_s / self.items * PER
+
+
+_FIGURES = [field.name for field in fields(Result)]
 
 
 class WorkFolder:
@@ -130,7 +133,22 @@ def measure(
     )
 
 
-def middle(results: Iterable[Result]) -> Result:
-    """Each figure's median over several turns."""
-    turns = list(results)
-    return Result(**{field.name: median(getattr(turn, field.name) for turn in turns) for field in fields(Result)})
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What a subject did, time and again."""
+
+    results: Sequence[Result]
+
+    @property
+    def middle(self) -> Result:
+        """Each figure's median."""
+        return Result(**{name: median(getattr(turn, name) for turn in self.results) for name in _FIGURES})
+
+    def against(self, others: Turns, ratio: Callable[[Result, Result], float]) -> float:
+        """The median of the ratios turn by turn: a machine whose speed drifts does not change them.
+
+        Where one took fewer turns than the other, the ratio of their middles.
+        """
+        if len(self.results) != len(others.results):
+            return ratio(self.middle, others.middle)
+        return median(map(ratio, self.results, others.results))

@@ -17,7 +17,7 @@ from benchmarks.cases import CASES, ENTITIES, NARROW, NESTED, NINE, PROVED, hund
 from benchmarks.efficiency import efficiency
 from benchmarks.fleet import fleet
 from benchmarks.incremental import incremental
-from benchmarks.measure import PER, Result, Used, middle, used_by
+from benchmarks.measure import PER, Result, Turns, Used, used_by
 from benchmarks.report import Claim, Table, number
 from benchmarks.subjects import (
     BATCH_WRITER,
@@ -58,12 +58,12 @@ def figures(title: str, note: str, names: list[str], results: Mapping[tuple[str,
     return Table(title, note, [*heads, *names], rows)
 
 
-def less_cpu(theirs: Result, ours: Result) -> float:
-    return theirs.cpu_s_per_100k / ours.cpu_s_per_100k
+def less_cpu(ours: Turns, theirs: Turns) -> float:
+    return ours.against(theirs, lambda one, other: other.cpu_s_per_100k / one.cpu_s_per_100k)
 
 
-def faster(theirs: Result, ours: Result) -> float:
-    return ours.items_per_s / theirs.items_per_s
+def faster(ours: Turns, theirs: Turns) -> float:
+    return ours.against(theirs, lambda one, other: one.items_per_s / other.items_per_s)
 
 
 def peers(bench: Bench) -> Finding:
@@ -73,11 +73,11 @@ def peers(bench: Bench) -> Finding:
     rows = [
         [
             subject.name,
-            *(FIGURES["items/s"](found[subject]) for found in (at_once, late)),
-            *(FIGURES["CPU s/100k"](found[subject]) for found in (at_once, late)),
-            *(number(less_cpu(found[BATCH_WRITER], found[subject])) for found in (at_once, late)),
-            number(faster(late[BATCH_WRITER], late[subject])),
-            FIGURES["worker's peak MiB"](late[subject]),
+            *(FIGURES["items/s"](found[subject].middle) for found in (at_once, late)),
+            *(FIGURES["CPU s/100k"](found[subject].middle) for found in (at_once, late)),
+            *(number(less_cpu(found[subject], found[BATCH_WRITER])) for found in (at_once, late)),
+            number(faster(late[subject], late[BATCH_WRITER])),
+            FIGURES["worker's peak MiB"](late[subject].middle),
         ]
         for subject in subjects
     ]
@@ -93,18 +93,18 @@ def peers(bench: Bench) -> Finding:
     ]
     note = f"""{NINE.what}. {bench.scale.rows:,} rows for migrator, {bench.scale.peer_rows:,} for the peers, and the
 floor sends those ten times; the sink answers at once, or after 5 ms. `×`: against batch_writer, how much less CPU
-and how many times its items a second."""
+and how many times its items a second, by the median of the turns' own ratios where both took as many."""
     return Table("Beside its peers", note, ["", *names], rows), [
         *(
             Claim(
                 f"{NINE.what}: × less CPU than batch_writer, {when}",
-                less_cpu(found[BATCH_WRITER], found[OURS]),
+                less_cpu(found[OURS], found[BATCH_WRITER]),
                 25,
                 "×",
             )
             for when, found in (("5 ms", late), ("answers at once", at_once))
         ),
-        Claim(f"{NINE.what}: × batch_writer's items a second, 5 ms", faster(late[BATCH_WRITER], late[OURS]), 40, "×"),
+        Claim(f"{NINE.what}: × batch_writer's items a second, 5 ms", faster(late[OURS], late[BATCH_WRITER]), 40, "×"),
     ]
 
 
@@ -116,12 +116,12 @@ def shapes(bench: Bench) -> Finding:
         name = f"{case.what}{'; over TLS' if tls else ''}"
         found = bench.beside_peers((OURS, BATCH_WRITER), case, latency_ms=5, tls=tls)
         ours, theirs = found[OURS], found[BATCH_WRITER]
-        compared = [FIGURES[figure](each) for figure in ("items/s", "CPU s/100k") for each in (ours, theirs)]
-        ratios = [number(ratio(theirs, ours)) for ratio in (less_cpu, faster)]
-        rows.append([name, *compared, *ratios, FIGURES["worker's peak MiB"](ours)])
-        claims.append(Claim(f"{name}: × less CPU than batch_writer", less_cpu(theirs, ours), cpu_asked, "×"))
+        compared = [FIGURES[figure](each.middle) for figure in ("items/s", "CPU s/100k") for each in (ours, theirs)]
+        ratios = [number(ratio(ours, theirs)) for ratio in (less_cpu, faster)]
+        rows.append([name, *compared, *ratios, FIGURES["worker's peak MiB"](ours.middle)])
+        claims.append(Claim(f"{name}: × less CPU than batch_writer", less_cpu(ours, theirs), cpu_asked, "×"))
         if items_asked is not None:
-            claims.append(Claim(f"{name}: × batch_writer's items a second", faster(theirs, ours), items_asked, "×"))
+            claims.append(Claim(f"{name}: × batch_writer's items a second", faster(ours, theirs), items_asked, "×"))
     names = ["items/s", "batch_writer's", "CPU s/100k", "batch_writer's", "× less CPU", "× items/s", "peak MiB"]
     scale = bench.scale
     note = f"""5 ms, {WORKERS} workers and {scale.rows:,} rows, beside batch_writer with {scale.peer_rows:,}. Over TLS
@@ -132,26 +132,26 @@ both verify the certificate."""
 def by_rows(bench: Bench) -> Finding:
     """The cost of an item must not depend on how many there are."""
     *_, before, most = bench.scale.steps
-    taking_turns = ((BATCH_WRITER, bench.scale.peer_rows), *((OURS, rows) for rows in bench.scale.steps))
-    theirs, *ours = bench.in_turn(taking_turns, NINE, latency_ms=5)
+    taking_turns = (*((OURS, rows) for rows in bench.scale.steps), (BATCH_WRITER, bench.scale.peer_rows))
+    *ours, theirs = bench.in_turn(taking_turns, NINE, latency_ms=5)
     results = dict(zip(bench.scale.steps, ours, strict=True))
     proved = bench.turn(OURS, PROVED, most, latency_ms=5)
     found: dict[tuple[str, ...], Result] = {
-        ("nine", f"{rows:,}", number(less_cpu(theirs, result)), number(faster(theirs, result))): result
-        for rows, result in results.items()
+        ("nine", f"{rows:,}", number(less_cpu(turns, theirs)), number(faster(turns, theirs))): turns.middle
+        for rows, turns in results.items()
     }
     found["proved", f"{most:,}", "", ""] = proved
     note = f"""5 ms, {WORKERS} workers; the fixed cost of a start shows in the shortest. "proved": {PROVED.what};
 everything is read twice."""
     names = ["items/s", "items/s while writing", "CPU s/100k", "worker's peak MiB", "coordinator's peak MiB"]
-    growth = results[most].cpu_s_per_100k / results[before].cpu_s_per_100k
+    growth = results[most].against(results[before], lambda one, other: one.cpu_s_per_100k / other.cpu_s_per_100k)
     return figures("Cost against rows", note, names, found, "", "rows", "× less CPU", "× items/s"), [
-        Claim(f"{NINE.what}: × less CPU than batch_writer, {most:,} rows", less_cpu(theirs, results[most]), 25, "×"),
-        Claim(f"{NINE.what}: × batch_writer's items a second, {most:,} rows", faster(theirs, results[most]), 40, "×"),
+        Claim(f"{NINE.what}: × less CPU than batch_writer, {most:,} rows", less_cpu(results[most], theirs), 25, "×"),
+        Claim(f"{NINE.what}: × batch_writer's items a second, {most:,} rows", faster(results[most], theirs), 40, "×"),
         Claim(f"CPU for each item: {most:,} rows against {before:,}", growth, LINEAR, "×", most=True),
         *(
             Claim(f"{name}, {most:,} rows: a worker's peak memory", result.worker_mib, MEMORY_MIB, "MiB", most=True)
-            for name, result in (("nine", results[most]), ("proved", proved))
+            for name, result in (("nine", results[most].middle), ("proved", proved))
         ),
     ]
 
@@ -164,7 +164,7 @@ def by_columns(bench: Bench) -> Finding:
         [bench.turn(OURS, CASES[f"columns{n}"], scale.column_rows) for n in counts] for _ in range(2 * scale.turns + 1)
     ]
     growth = median(map(_growth, turns))
-    found = dict(zip(counts, map(middle, zip(*turns, strict=True)), strict=True))
+    found = dict(zip(counts, (Turns(each).middle for each in zip(*turns, strict=True)), strict=True))
     rows = [
         [str(columns), FIGURES["items/s"](result), FIGURES["CPU s/100k"](result)] for columns, result in found.items()
     ]
