@@ -193,7 +193,8 @@ def one_worker(bench: Bench) -> Finding:
 
 
 def large_items(bench: Bench) -> Finding:
-    result = bench.turn(OURS, CASES["large"], bench.scale.large_rows, latency_ms=5)
+    (turns,) = bench.in_turn([(OURS, bench.scale.large_rows)], CASES["large"], latency_ms=5)
+    result = turns.middle
     note = f"5 ms, {WORKERS} workers, {bench.scale.large_rows:,} rows."
     names = ["items/s", "MB/s", "CPU s/100k", "worker's peak MiB", "coordinator's peak MiB"]
     return figures("Large items", note, names, {(CASES["large"].what,): result}, ""), [
