@@ -21,7 +21,7 @@ class BrokenModel(BotoCoreError):  # type: ignore[misc] # botocore has no types
     fmt = "{path} is no JSON ({reason})"
 
 
-class ModelFiles(botocore.loaders.JSONFileLoader):  # type: ignore[misc]
+class ModelFiles(botocore.loaders.JSONFileLoader):  # type: ignore[misc] # the same
     """As botocore's, whose class it is so that `exists` stays."""
 
     def load_file(self, file_path: str) -> Any:
@@ -35,7 +35,7 @@ class ModelFiles(botocore.loaders.JSONFileLoader):  # type: ignore[misc]
         return None
 
 
-class ServiceModels(botocore.loaders.Loader):  # type: ignore[misc]
+class ServiceModels(botocore.loaders.Loader):  # type: ignore[misc] # the same
     """Looks where `usual` does, AWS_DATA_PATH included. Its services are those that it was asked for.
 
     One that is not there is a DataNotFoundError.

@@ -1,7 +1,6 @@
 import json
 
 import botocore.loaders
-import botocore.session
 import pytest
 from botocore.exceptions import DataNotFoundError
 
