@@ -7,7 +7,7 @@ instructions for all of its values, and each by itself is one instruction for ea
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from operator import sub
 from typing import Protocol
 
@@ -32,6 +32,18 @@ class Listed(Struct, frozen=True):
 
     def each(self) -> Iterable[int]:
         return self.counts
+
+
+class Chained(Struct, frozen=True):
+    """One after another."""
+
+    parts: Sequence[Counts]
+
+    def total(self) -> int:
+        return sum([part.total() for part in self.parts])
+
+    def each(self) -> Iterable[int]:
+        return chain.from_iterable([part.each() for part in self.parts])
 
 
 class Summed(Struct, frozen=True):

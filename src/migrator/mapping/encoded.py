@@ -9,18 +9,19 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, repeat
 from typing import Any, NamedTuple, overload
 
 import orjson
+from msgspec import Struct
 
 from migrator.errors import RowRejected
 from migrator.limits import WRITE_UNIT_BYTES
 from migrator.mapping.canonical import item_size
-from migrator.mapping.counts import Counts, Listed
+from migrator.mapping.counts import Chained, Counts, Listed
 from migrator.mapping.model import Attributes, AttributeValue, IndexDefinition, Item, TableDefinition
 
 
@@ -40,7 +41,7 @@ class EncodedItem(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """By DynamoDB's own size rules."""
-        return item_size(self.attributes) if self.noted_bytes is None else self.noted_bytes
+        return _size_of_wire(self.wire) if self.noted_bytes is None else self.noted_bytes
 
 
 # No Struct: those cannot be Sequences. Not frozen: one is made for each request, and freezing doubles what that takes.
@@ -48,8 +49,8 @@ class EncodedItem(NamedTuple):
 class EncodedItems(Sequence[EncodedItem]):
     """Many items as columns: what is done with all of them takes no object for each. Not changed once made.
 
-    Their sizes are worked out where somebody asks. Those that were joined have lost what that takes: then each is read
-    from its item's wire.
+    Their sizes are worked out where somebody asks. Where what that takes is not there any more, each is read from its
+    item's wire.
 
     >>> items = EncodedItems.of([EncodedItem(b"{}", "a", 3, 1), EncodedItem(b"{}", "b", 4, 2)])
     >>> items.identities, items[1], len(items[1:])
@@ -73,12 +74,36 @@ class EncodedItems(Sequence[EncodedItem]):
     @classmethod
     def joined(cls, parts: Sequence[EncodedItems]) -> EncodedItems:
         join = chain.from_iterable
+        sizes = [part.sizes for part in parts if part.sizes is not None]
         return cls(
             list(join(part.wires for part in parts)),
             list(join(part.lengths for part in parts)),
             list(join(part.identities for part in parts)),
             list(join(part.units for part in parts)),
-            None,
+            Chained(sizes) if len(sizes) == len(parts) else None,
+        )
+
+    def picked(self, places: Sequence[int]) -> EncodedItems:
+        """Those at these places.
+
+        >>> EncodedItems.of([EncodedItem(b"{}", "a", 3, 1), EncodedItem(b"[]", "b", 4, 2)]).picked([1]).wires
+        [b'[]']
+        """
+        if len(places) == len(self):
+            return self
+        wires = [self.wires[n] for n in places]
+        sizes = self.sizes
+        if sizes is not None and len(places) * _SIZES_A_READING < len(self):
+            sizes = _Read(wires)
+        elif sizes is not None:
+            every = list(sizes.each())
+            sizes = Listed([every[n] for n in places])
+        return EncodedItems(
+            wires,
+            [self.lengths[n] for n in places],
+            [self.identities[n] for n in places],
+            [self.units[n] for n in places],
+            sizes,
         )
 
     @property
@@ -114,6 +139,26 @@ class EncodedItems(Sequence[EncodedItem]):
 
     def __len__(self) -> int:
         return len(self.wires)
+
+
+#: An item is read from its wire in the time in which so many sizes are worked out of columns.
+_SIZES_A_READING = 9
+
+
+class _Read(Struct, frozen=True):
+    """Sizes as the wires say them."""
+
+    wires: Sequence[bytes]
+
+    def total(self) -> int:
+        return sum(self.each())
+
+    def each(self) -> Iterable[int]:
+        return map(_size_of_wire, self.wires)
+
+
+def _size_of_wire(wire: bytes) -> int:
+    return item_size(from_wire(json.loads(wire)))
 
 
 class EncodedRow(NamedTuple):

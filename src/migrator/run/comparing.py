@@ -5,14 +5,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import accumulate
+from itertools import accumulate, compress
+from operator import not_
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from migrator.mapping.canonical import key_text
-from migrator.mapping.encoded import EncodedItem
+from migrator.mapping.encoded import EncodedItem, EncodedItems
 from migrator.run.intents import Intents
 from migrator.run.ledger import (
     DIGEST_BYTES,
@@ -75,13 +76,13 @@ class Comparison:
 
     def changed(self, items: Sequence[EncodedItem], row_of: Callable[[int], bytes]) -> Sequence[EncodedItem]:
         """Items that are to be sent now: of these, or of those before. `row_of` names the row of an item."""
-        digests = digests_of(items)
+        columns = EncodedItems.of(items)
+        digests = digests_of(columns)
         new = self._known.unknown(digests)
-        every = list(items) if new else ()
-        self.unchanged += len(items) - len(new)
-        entries = [Entry(digests[n], row_of(n), key_of(every[n], self._table)) for n in new]
+        self.unchanged += len(digests) - len(new)
+        entries = [Entry(digests[n], row_of(n), key_of(columns.wires[n], self._table)) for n in new]
         self._pages.add(digests, zip(new, entries, strict=True))
-        return self._intents.take([every[n] for n in new], entries)
+        return self._intents.take(columns.picked(new), entries) if new else ()
 
     def rest(self) -> Sequence[EncodedItem]:
         """What differs and is not sent yet."""
@@ -89,7 +90,7 @@ class Comparison:
 
     def skip(self, item: EncodedItem, row: bytes) -> None:
         """An earlier row has given an equal one. When that row goes, this one still gives it."""
-        self._pages.add([UNSURE], [(0, Entry(UNSURE, row, key_of(item, self._table)))])
+        self._pages.add([UNSURE], [(0, Entry(UNSURE, row, key_of(item.wire, self._table)))])
 
     def reject(self, row: bytes) -> None:
         """What the row gave before stays."""
@@ -133,27 +134,28 @@ class _Known:
 
     def unknown(self, digests: Sequence[bytes]) -> list[int]:
         """The places of those that are not known."""
-        places = self._places
-        return [n for n, digest in enumerate(digests) if digest not in places]
+        is_known = map(self._places.__contains__, digests)
+        return list(compress(range(len(digests)), map(not_, is_known)))
 
     def iter_rows(self, digests: Sequence[bytes]) -> Iterator[tuple[bytes, Sequence[bytes]]]:
         """The names of the rows, joined, and the keys of these items: of all at once where they stand as they stood."""
         number, first = divmod(self._places[digests[0]], 1 << _POSITION_BITS)
         page, last = self._loaded[number], first + len(digests)
         if page.digests[first * DIGEST_BYTES : last * DIGEST_BYTES] == b"".join(digests):
-            yield page.names[first * ROW_BYTES : last * ROW_BYTES], self._keys(number)[first:last]
+            yield page.names[first * ROW_BYTES : last * ROW_BYTES], self.keys(number)[first:last]
         elif len(digests) > 1:
             middle = len(digests) // 2
             yield from self.iter_rows(digests[:middle])
             yield from self.iter_rows(digests[middle:])
 
-    def _keys(self, number: int) -> list[bytes]:
+    def page(self, number: int) -> Page | None:
+        return self._loaded.get(number)
+
+    def keys(self, number: int) -> list[bytes]:
+        """Those of a page."""
         if number not in self._split:
             self._split[number] = self._loaded[number].split_keys()
         return self._split[number]
-
-    def page(self, number: int) -> Page | None:
-        return self._loaded.get(number)
 
     def same_part(self, pages: Sequence[Page]) -> int | None:
         """The part that consists of just these pages."""
@@ -204,10 +206,14 @@ class _Pages:
         rows = place - self.began
         if not rows and not self._digests:
             return
-        page = self._known.page(len(self._pages))
-        if self._new or page is None or page.rows != rows or page.digests != b"".join(self._digests):
+        number, digests = len(self._pages), b"".join(self._digests)
+        page = self._known.page(number)
+        if self._new or page is None or page.rows != rows or page.digests != digests:
             names, keys = self._rows()
-            page = Page.of(rows, b"".join(self._digests), names, keys)
+            if page is not None and keys == self._known.keys(number):
+                page = Page(rows, digests, names, page.keys)  # packing them again would give the same
+            else:
+                page = Page.of(rows, digests, names, keys)
         self._pages.append(page)
         self.began, self._digests, self._new = place, [], {}
 

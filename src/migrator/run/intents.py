@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from migrator.errors import StoppedError
-from migrator.mapping.encoded import EncodedItem
+from migrator.mapping.encoded import EncodedItem, EncodedItems
 from migrator.run.ledger import ROW_BYTES, UNSURE, Entry, UnitName
 from migrator.run.ledgerfile import LEDGER, Stray
 from migrator.run.statefile import state_errors
@@ -52,20 +52,21 @@ class Intents:
         self._path = path  #: None where nothing is sent
         self._unit = unit
         self._file: IntentFile | None = None
-        self._items: list[EncodedItem] = []
+        self._items: list[EncodedItems] = []
         self._entries: list[Entry] = []
 
-    def take(self, items: Sequence[EncodedItem], entries: Sequence[Entry]) -> Sequence[EncodedItem]:
+    def take(self, items: EncodedItems, entries: Sequence[Entry]) -> Sequence[EncodedItem]:
         """Those that may be sent now."""
         if self._path is None:
             return items
-        self._items += items
+        self._items.append(items)
         self._entries += entries
-        return self.rest() if len(self._items) >= _AT_ONCE else ()
+        return self.rest() if len(self._entries) >= _AT_ONCE else ()
 
     def rest(self) -> Sequence[EncodedItem]:
         """All that was taken, noted."""
-        items, entries, self._items, self._entries = self._items, self._entries, [], []
+        items, entries = EncodedItems.joined(self._items), self._entries
+        self._items, self._entries = [], []
         if items and self._path and not self.stopped:
             try:
                 self._file = self._file or IntentFile(self._path)

@@ -15,7 +15,7 @@ import orjson
 from msgspec import Struct
 
 from migrator.mapping.canonical import key_text, split_joined
-from migrator.mapping.encoded import EncodedItem, EncodedItems, from_wire
+from migrator.mapping.encoded import EncodedItems, from_wire
 from migrator.mapping.model import TableDefinition
 from migrator.source.text import SqliteValue
 
@@ -93,15 +93,15 @@ class LedgerPart(Struct, frozen=True):
     carried: int | None = None  #: it is, byte for byte, this part of the last run's ledger; then there are no pages
 
 
-def digests_of(items: Sequence[EncodedItem]) -> list[bytes]:
+def digests_of(items: EncodedItems) -> list[bytes]:
     """The digests of the items. The same row gives the same bytes, whichever way it is encoded."""
-    return [blake2b(wire, digest_size=DIGEST_BYTES).digest() for wire in EncodedItems.of(items).wires]
+    return [blake2b(wire, digest_size=DIGEST_BYTES).digest() for wire in items.wires]
 
 
-def key_of(item: EncodedItem, table: TableDefinition) -> bytes:
-    """The key of an item as a ledger writes it."""
-    wire = orjson.loads(item.wire)
-    return key_text(from_wire({key.name: wire[key.name] for key in table.key_attributes}), table).encode("ascii")
+def key_of(wire: bytes, table: TableDefinition) -> bytes:
+    """The key of an item, by its wire, as a ledger writes it."""
+    item = orjson.loads(wire)
+    return key_text(from_wire({key.name: item[key.name] for key in table.key_attributes}), table).encode("ascii")
 
 
 def row_name(source_key: Iterable[SqliteValue]) -> bytes:

@@ -75,9 +75,12 @@ def _iter_given(table: str, base: LedgerFile, others: Iterable[UnitRow], draft: 
             yield from base.iter_pages(part.number)
 
 
-def _left_of(name: UnitName, base: LedgerFile, part: int, draft: Draft, segments: Iterable[int]) -> Iterator[Stray]:
+def _left_of(name: UnitName, base: LedgerFile, part: int, draft: Draft, segments: Iterable[int]) -> Iterable[Stray]:
     """What the part has, and its rows' segments do not give."""
     parts = [number for segment in segments for number in draft.parts_of_segment(segment)]
+    same_keys = {page.keys for number in parts for page in draft.iter_pages(number)}
+    if all(page.keys in same_keys for page in base.iter_pages(part)):
+        return ()  # rows have changed, and no key
     given = [digest for number in parts for page in draft.iter_pages(number) for digest in page.split_digests()]
     before = [digest for page in base.iter_pages(part) for digest in page.split_digests()]
     left = _left(before, given)

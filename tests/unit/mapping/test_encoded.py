@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from migrator.errors import RowRejected
@@ -42,10 +44,20 @@ def test_items_as_columns_are_the_items():
 
 def test_what_items_take_can_still_be_told_when_they_were_joined():
     items = [encoded({**KEY, "SK": {"N": str(number)}, "b": {"B": b"b" * number}}) for number in range(5)]
-    joined = EncodedItems.joined([EncodedItems.of(items[:2]), EncodedItems.of(items[2:])])
-    assert [item.noted_bytes for item in joined] == [None] * 5
-    assert [item.size_bytes for item in joined] == [item.size_bytes for item in items]
-    assert joined.size_bytes == joined[::2].size_bytes + joined[1::2].size_bytes == EncodedItems.of(items).size_bytes
+    parts = [EncodedItems.of(items[:2]), EncodedItems.of(items[2:])]
+    known, lost = EncodedItems.joined(parts), EncodedItems.joined([replace(part, sizes=None) for part in parts])
+    assert list(known) == items
+    assert [item.noted_bytes for item in lost] == [None] * 5
+    assert [item.size_bytes for item in lost] == [item.size_bytes for item in items]
+    for joined in (known, lost):
+        halves = joined[::2].size_bytes + joined[1::2].size_bytes
+        assert joined.size_bytes == halves == EncodedItems.of(items).size_bytes
+
+
+@pytest.mark.parametrize("places", [[], [7], [3, 4, 39], list(range(0, 40, 2)), list(range(40))])
+def test_picked_items_are_those_at_the_places_whether_few_or_many(places):
+    items = [encoded({**KEY, "SK": {"N": str(number)}, "b": {"B": b"b" * number}}) for number in range(40)]
+    assert list(EncodedItems.of(items).picked(places)) == [items[n] for n in places]
 
 
 def test_no_items_are_empty_columns():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,23 @@ def test_a_row_that_changed_is_written_and_one_that_is_gone_is_deleted(shop: Sho
     assert items["PERSON#3"] == {"name": "Ada"}
     assert {"PERSON#99", "PERSON#77"} <= items.keys()
     assert items.keys().isdisjoint({"PERSON#5", "PERSON#6", "PERSON#7"})
+
+
+def test_a_row_that_changed_and_kept_its_key_is_deleted_when_it_is_gone(shop: Shop) -> None:
+    run(shop)
+    change(shop, "UPDATE people SET name = 'Ada' WHERE id IN (3, 8)")
+    assert counts(run(shop)) == (2, 38, 0)
+    change(shop, "DELETE FROM people WHERE id IN (3, 9)")
+    assert counts(run(shop)) == (0, 38, 2)
+    assert shop.items().keys().isdisjoint({"PERSON#3", "PERSON#9"})
+
+
+@pytest.mark.parametrize(("where", "ids"), [("id = 3", [3]), ("id % 2 = 0", range(2, 41, 2)), ("true", range(1, 41))])
+def test_bytes_are_those_of_the_items_that_are_sent(shop: Shop, where: str, ids: Iterable[int]) -> None:
+    run(shop)
+    change(shop, f"UPDATE people SET name = name || 'é' WHERE {where}")
+    dry, real = (run(shop, dry_run=dry_run).entities[0].bytes for dry_run in (True, False))
+    assert dry == real == sum(len(f"PKPERSON#{n}namename {n}é".encode()) for n in ids)
 
 
 def test_a_dry_run_says_what_a_run_would_do_and_does_nothing(shop: Shop) -> None:
