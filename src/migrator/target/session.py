@@ -111,17 +111,27 @@ def create_service_client(settings: TargetSettings, service: str) -> Any:
 
 
 def client_of(session: Any, settings: TargetSettings, service: str = "dynamodb") -> Any:
-    """A session's client; TargetError where the AWS settings make none."""
+    """A client of a session that was opened here; TargetError where the AWS settings make none."""
     endpoint_url = settings.endpoint_url if service == "dynamodb" else None
-    try:
-        return session.create_client(service, endpoint_url=endpoint_url, config=_config(settings))
-    except CLIENT_ERRORS as error:
-        raise to_target_error(error, "AWS settings") from error
-    except ValueError as error:
-        raise TargetError(
-            f"AWS settings: {error}\n  give an address as http://HOST:PORT in target: endpoint_url or AWS_ENDPOINT_URL",
-            code="endpoint_wrong",
-        ) from error
+    return session.create_client(service, endpoint_url=endpoint_url, config=_config(settings))
+
+
+class _Session(botocore.session.Session):  # type: ignore[misc]  # botocore has no types
+    """One that says what is wrong with the AWS settings, also of the clients that credentials are asked for with."""
+
+    def create_client(self, *args: Any, **options: Any) -> Any:
+        """As botocore's; TargetError where the AWS settings make none."""
+        try:
+            return super().create_client(*args, **options)
+        except CLIENT_ERRORS as error:
+            raise to_target_error(error, "AWS settings") from error
+        except ValueError as error:
+            raise TargetError(
+                f"AWS settings: {error}\n"
+                "  give an address as http://HOST:PORT in target: endpoint_url,"
+                " AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_SERVICE",
+                code="endpoint_wrong",
+            ) from error
 
 
 def _config(settings: TargetSettings) -> Config:
@@ -138,7 +148,7 @@ def _config(settings: TargetSettings) -> Config:
 
 
 def _new_session(settings: TargetSettings) -> Any:
-    session = _local_session() if settings.local else botocore.session.Session(profile=settings.profile)
+    session = _local_session() if settings.local else _Session(profile=settings.profile)
     session.register_component("data_loader", ServiceModels(session.get_component("data_loader")))
     return session
 
@@ -147,7 +157,7 @@ def _local_session() -> Any:
     # An AWS_PROFILE that does not exist, or a broken config file, must not stop what needs neither.
     nothing = {"profile": (None, None, None, None)}
     files = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
-    session = botocore.session.Session(session_vars=nothing | files)
+    session = _Session(session_vars=nothing | files)
     session.set_credentials(*_LOCAL_CREDENTIALS)
     return session
 

@@ -80,6 +80,14 @@ def test_an_endpoint_of_the_plan_that_is_no_address_is_the_users():
         create_client(TargetSettings(region="eu-west-1", endpoint_url="localhost:8000"))
 
 
+def test_the_client_that_a_role_is_assumed_with_says_what_is_wrong_with_its_settings(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "localhost:80")
+    session = open_session(TargetSettings(region="eu-west-1", role_arn="arn:aws:iam::123456789012:role/migrator"))
+    with pytest.raises(TargetError, match="Invalid endpoint: localhost:80") as caught:
+        session.get_credentials().get_frozen_credentials()
+    assert caught.value.code == "endpoint_wrong"
+
+
 def test_a_local_target_needs_no_settings_and_uses_none(monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
