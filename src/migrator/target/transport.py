@@ -47,6 +47,7 @@ class Transport:
         self._signer = Signer(credentials, endpoint.region, endpoint.host, endpoint.path)
         self._request_line, self._last_lines = _lines(endpoint)
         self._timeout_s = endpoint.connect_timeout_s + endpoint.read_timeout_s
+        self._signed: list[_Exchange] = []  # on their way with the next poll
         self._connecting: set[_Exchange] = set()
         self._busy: dict[Connection, _Exchange] = {}
         self._idle: list[Connection] = []
@@ -59,9 +60,10 @@ class Transport:
 
     @property
     def free(self) -> int:
-        return self._endpoint.connections - len(self._busy) - len(self._connecting)
+        return self._endpoint.connections - len(self._signed) - len(self._connecting) - len(self._busy)
 
     def submit(self, operation: str, body: bytes, on_reply: OnReply) -> None:
+        """Sign a request, for `poll` to send: some at once, since each call into the kernel costs Python its caches."""
         try:
             headers = self._signer.headers(operation, body)
         except CLIENT_ERRORS as error:  # credentials that could not be refreshed
@@ -70,23 +72,31 @@ class Transport:
         head = "\r\n".join((self._request_line, *headers, f"Content-Length: {len(body)}", self._last_lines))
         begun = time.monotonic()
         late = begun + self._timeout_s + len(body) / _SLOWEST_BYTES_PER_S
-        exchange = _Exchange(operation, head.encode("latin-1"), body, on_reply, begun, late)
-        if connection := self._idle_connection():
-            self._begin(exchange, connection)
-        else:
-            self._connecting.add(exchange)
-            self._connector.start(exchange)
+        self._signed.append(_Exchange(operation, head.encode("latin-1"), body, on_reply, begun, late))
 
     def poll(self, timeout_s: float) -> None:
+        self._send_signed()
+        ended: list[tuple[Connection, Answer | BotoCoreError]] = []
         for key, events in self._selector.select(0.0 if self._unsendable else timeout_s):
-            if isinstance(key.fileobj, Connection):
-                self._attend(key.fileobj, events)
-            else:
+            if not isinstance(key.fileobj, Connection):
                 self._take_connections()
+            elif outcome := self._attend(key.fileobj, events):
+                ended.append((key.fileobj, outcome))
+        for connection, outcome in ended:
+            self._end(connection, outcome)
         self._end_late()
         unsendable, self._unsendable = self._unsendable, []
         for on_reply, error in unsendable:
             on_reply(Reply(error=error))
+
+    def _send_signed(self) -> None:
+        signed, self._signed = self._signed, []
+        for exchange in signed:
+            if connection := self._idle_connection():
+                self._begin(exchange, connection)
+            else:
+                self._connecting.add(exchange)
+                self._connector.start(exchange)
 
     # ---- connections
 
@@ -119,21 +129,19 @@ class Transport:
         if not connection.begin(exchange.head, exchange.body):
             self._selector.modify(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
-    def _attend(self, connection: Connection, events: int) -> None:
+    def _attend(self, connection: Connection, events: int) -> Answer | BotoCoreError | None:
+        """How its exchange ended, if it did."""
         if connection not in self._busy:
             if connection in self._idle and connection.is_gone():
                 self._idle.remove(connection)
                 self._drop(connection)
-            return
+            return None
         try:
             if events & selectors.EVENT_WRITE and connection.send():
                 self._selector.modify(connection, selectors.EVENT_READ)
-            answer = connection.receive()
+            return connection.receive()
         except BotoCoreError as error:
-            self._end(connection, error)
-            return
-        if answer:
-            self._end(connection, answer)
+            return error
 
     def _drop(self, connection: Connection) -> None:
         self._selector.unregister(connection)
