@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import orjson
 from msgspec import Struct
@@ -95,27 +96,29 @@ class _Shortest(Struct, frozen=True):
         return cls(b",".join([part.spelled for part in parts]), [column for part in parts for column in part.columns])
 
     def total(self) -> int:
-        return _surplus(self.spelled)
+        return _surplus(self.spelled, sum(map(len, self.columns)))
 
     def each(self) -> Iterable[int]:
         if len(self.columns) == 1:
             return _Spelled(self.spelled).each()
-        return map(_surplus, map(b",".join, zip(*self.columns, strict=True)))
+        return map(_surplus, map(b",".join, zip(*self.columns, strict=True)), repeat(len(self.columns)))
 
 
-def _surplus(spelled: bytes) -> int:
-    """Of all these numbers.
+def _surplus(spelled: bytes, count: int) -> int:
+    """Of so many numbers.
 
     A number counts as `number_size` says: a byte, one for each pair of digits around its point, the outer pairs of
     zeros left out, and one for a minus. So its point is surplus, and a byte of each whole pair, and zeros are.
 
-    >>> _surplus(b"1234,-0.05,100")
+    >>> _surplus(b"1234,-0.05,100", 3)
     4
     """
     unsigned = b",%b," % spelled.replace(b"-", b"")
-    count = unsigned.count(b",") - 1
     whole_pairs = unsigned.translate(_DIGITS).count(b"11")
-    zeros = unsigned.count(b",0") + _pairs_of_zeros(unsigned, b",0.", b"") + _pairs_of_zeros(unsigned, b"", b",")
+    zeros = unsigned.count(b",0")
+    if zeros:
+        zeros += _pairs_of_zeros(unsigned, b",0.", b"")
+    zeros += _pairs_of_zeros(unsigned, b"", b",")
     return unsigned.count(b".") + whole_pairs + zeros - count
 
 
