@@ -12,9 +12,10 @@ from migrator.mapping.compile_code import Code, Forms, Pieces, Slot, named_slot,
 from migrator.mapping.compile_expressions import Level, NotWorthIt, write_expression
 from migrator.mapping.compile_filters import write_filters
 from migrator.mapping.compile_values import usual_integer, write_digits, write_template, write_text
-from migrator.mapping.encoded import from_wire, write_units
 from migrator.mapping.model import ColumnValue, ItemSpec, KeyAttribute, TableDefinition, Template
+from migrator.mapping.prices import write_units
 from migrator.mapping.validate import check_name, index_keys, table_keys
+from migrator.mapping.wirejson import from_wire
 
 
 def write_item(level: Level, item: ItemSpec, table: TableDefinition) -> str:

@@ -6,23 +6,20 @@ its bytes on the wire, its key as DynamoDB compares keys, its size and its price
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, repeat
 from typing import Any, NamedTuple, overload
 
-import orjson
 from msgspec import Struct
 
-from migrator.errors import RowRejected
-from migrator.limits import WRITE_UNIT_BYTES
 from migrator.mapping.canonical import item_size
 from migrator.mapping.counts import Chained, Counts, Listed
-from migrator.mapping.model import Attributes, AttributeValue, IndexDefinition, Item, TableDefinition
+from migrator.mapping.model import Attributes, AttributeValue, Item, TableDefinition
+from migrator.mapping.prices import entry_sizes, started_units, write_units
+from migrator.mapping.wirejson import from_wire, to_wire
 
 
 class EncodedItem(NamedTuple):
@@ -188,46 +185,6 @@ def encode_item(item: Item, table: TableDefinition) -> EncodedItem:
     )
 
 
-# ---- the wire
-
-
-def to_wire(value: Attributes | AttributeValue) -> bytes:
-    """An item or an attribute value as DynamoDB JSON.
-
-    Raises RowRejected for half of a surrogate pair, which only reaches this point where items are not validated.
-    """
-    try:
-        return orjson.dumps(value, default=to_base64)
-    except orjson.JSONEncodeError as error:
-        raise RowRejected("lone_surrogate", f"the item cannot be written as UTF-8: {error}") from error
-
-
-def from_wire(attributes: dict[str, Any]) -> Attributes:
-    """Parsed DynamoDB JSON with its binary values as bytes, as boto3's low-level client gives them."""
-    return {name: _from_wire(value) for name, value in attributes.items()}
-
-
-def _from_wire(value: AttributeValue) -> AttributeValue:
-    ((kind, content),) = value.items()
-    read = _READERS.get(kind)
-    return value if read is None else {kind: read(content)}
-
-
-_READERS: Mapping[str, Callable[[Any], Any]] = {
-    "B": base64.b64decode,
-    "BS": lambda members: [base64.b64decode(member) for member in members],
-    "L": lambda members: [_from_wire(member) for member in members],
-    "M": from_wire,
-}
-
-
-def to_base64(value: bytes) -> str:
-    return base64.b64encode(value).decode("ascii")
-
-
-# ---- what a writer must know
-
-
 #: Keys of DynamoDB that are one key are equal in Python: text, numbers by value, bytes.
 _COMPARABLE: Mapping[str, Callable[[Any], Hashable]] = {"S": str, "N": Decimal, "B": bytes}
 
@@ -251,39 +208,9 @@ def _comparable(value: AttributeValue) -> Hashable:
     return _COMPARABLE[kind](content)
 
 
-def write_units(attributes: Attributes, size_bytes: int, table: TableDefinition) -> int:
-    """Units to put an item that was not there: one per started KB, for the table and for each index it enters.
-
-    >>> from migrator.mapping.model import KeyAttribute
-    >>> write_units({"PK": {"S": "a"}}, 1_025, TableDefinition("orders", KeyAttribute("PK")))
-    2
-    """
-    small = size_bytes <= WRITE_UNIT_BYTES  # so is every projection of it: no need to measure them
-    entered = _entered(attributes, table)
-    sizes = (size_bytes if small else _projected_bytes(attributes, size_bytes, index, table) for index in entered)
-    return _started(size_bytes) + sum(map(_started, sizes))
-
-
 def index_entry_sizes(item: EncodedItem, table: TableDefinition) -> list[int]:
     """Bytes of the item's entry in each index that it enters."""
     if all(index.projection == "ALL" for index in table.indexes):
         # Each entry costs what the item does, so the price tells how many there are.
-        return [item.size_bytes] * (item.write_units // _started(item.size_bytes) - 1)
-    attributes = item.attributes
-    return [_projected_bytes(attributes, item.size_bytes, index, table) for index in _entered(attributes, table)]
-
-
-def _entered(attributes: Attributes, table: TableDefinition) -> Iterator[IndexDefinition]:
-    return (index for index in table.indexes if all(key.name in attributes for key in index.key_attributes))
-
-
-def _started(size_bytes: int) -> int:
-    return max(1, math.ceil(size_bytes / WRITE_UNIT_BYTES))
-
-
-def _projected_bytes(attributes: Attributes, size_bytes: int, index: IndexDefinition, table: TableDefinition) -> int:
-    if index.projection == "ALL":
-        return size_bytes
-    keys = (key.name for key in (*table.key_attributes, *index.key_attributes))
-    projected = {*keys, *index.included}
-    return item_size({name: value for name, value in attributes.items() if name in projected})
+        return [item.size_bytes] * (item.write_units // started_units(item.size_bytes) - 1)
+    return entry_sizes(item.attributes, item.size_bytes, table)

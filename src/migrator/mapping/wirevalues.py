@@ -19,12 +19,12 @@ from migrator.errors import RowRejected
 from migrator.limits import NESTING_LEVELS
 from migrator.mapping.canonical import number_size, value_size
 from migrator.mapping.decimals import number_text
-from migrator.mapping.encoded import to_wire
 from migrator.mapping.jsontext import parse_json
 from migrator.mapping.model import AttributeValue
 from migrator.mapping.templates import is_null
 from migrator.mapping.validate import check_value
 from migrator.mapping.values import FilteredValue, to_attribute_value, to_text
+from migrator.mapping.wirejson import to_wire
 
 
 class Odd(Exception):

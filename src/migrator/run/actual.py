@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import orjson
 
 from migrator.mapping.canonical import key_text, split_joined
-from migrator.mapping.encoded import from_wire, to_base64, to_wire
 from migrator.mapping.model import Attributes, TableDefinition
+from migrator.mapping.wirejson import from_wire, to_base64, to_wire
 from migrator.run.digests import DigestStore, disk_errors, transaction
 from migrator.run.scan import ScanPage
 from migrator.run.sums import Buckets, Point, Sums, is_in, sums_of

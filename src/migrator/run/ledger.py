@@ -15,8 +15,9 @@ import orjson
 from msgspec import Struct
 
 from migrator.mapping.canonical import key_text, split_joined
-from migrator.mapping.encoded import EncodedItems, from_wire
+from migrator.mapping.encoded import EncodedItems
 from migrator.mapping.model import TableDefinition
+from migrator.mapping.wirejson import from_wire
 from migrator.source.text import SqliteValue
 
 DIGEST_BYTES = 16

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from migrator.errors import StoppedError, UsageError
-from migrator.mapping.encoded import from_wire
+from migrator.mapping.wirejson import from_wire
 from migrator.run.rejects import LineFile, attributes_json
 from migrator.source.storage import sync_file
 from migrator.target.undo import Written

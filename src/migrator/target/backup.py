@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from migrator.errors import TargetError
-from migrator.mapping.encoded import to_base64
 from migrator.mapping.model import Attributes, TableDefinition
+from migrator.mapping.wirejson import to_base64
 from migrator.target.backoff import REAL_TIME, Patience, RetryPolicy, Timing, ask, pause
 from migrator.target.faults import Verdict
 from migrator.target.reading import iter_pages

@@ -16,8 +16,8 @@ from typing import Any
 from msgspec import Struct
 
 from migrator.errors import TargetError
-from migrator.mapping.encoded import from_wire
 from migrator.mapping.model import TableDefinition
+from migrator.mapping.wirejson import from_wire
 from migrator.target.backoff import REAL_TIME, Patience, RetryPolicy, Timing, ask, pause
 from migrator.target.faults import Verdict
 from migrator.target.importfiles import Bucket

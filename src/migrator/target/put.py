@@ -14,8 +14,9 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from migrator.mapping.canonical import describe_key, digest
-from migrator.mapping.encoded import EncodedItem, from_wire, to_wire
+from migrator.mapping.encoded import EncodedItem
 from migrator.mapping.model import Attributes, TableDefinition
+from migrator.mapping.wirejson import from_wire, to_wire
 from migrator.target.faults import error_code
 from migrator.target.sender import OnReply, Reply
 from migrator.target.wire import NOTHING, Batch, BatchResult, consumed_units

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from botocore.parsers import JSONParser, ResponseParserFactory
 
-from migrator.mapping.encoded import from_wire
+from migrator.mapping.wirejson import from_wire
 from migrator.target.session import TargetSettings, client_of, open_session
 
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from migrator.mapping.encoded import EncodedItem, EncodedItems, from_wire, identity, identity_of
+from migrator.mapping.encoded import EncodedItem, EncodedItems, identity, identity_of
 from migrator.mapping.model import TableDefinition
+from migrator.mapping.wirejson import from_wire
 
 _BETWEEN_ITEMS = b'}},{"PutRequest":{"Item":'
 _CLOSING = b'}}]},"ReturnConsumedCapacity":"INDEXES"}'
