@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar, cast
 
 from msgspec import Struct
@@ -19,6 +20,9 @@ from migrator.yamlfile import Document, Filled, join, scalar
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+
+_SURELY_MEANT = 0.8
 
 
 class Malformed(Exception):
@@ -104,13 +108,14 @@ class Node(Struct, frozen=True):
             self.refuse(f"must be a map, and is {describe(self.value)}")
         return list(self.value)
 
-    def fields(self, *known: str) -> Fields:
-        """A map of known keys."""
+    def fields(self, *known: str, below: Mapping[str, Collection[str]] | None = None) -> Fields:
+        """A map of known keys; `below` are those of its parts, for who wrote one of them here."""
         keys = self.map_keys()
         for key in keys:
             if key not in known:
                 merge = ["<< is not part of YAML 1.2: write the keys out"] if key == "<<" else []
-                self.note(f'unknown key "{key}"', *(merge or [known_names("known", known, key)]))
+                deeper = _places_below(key, below or {})
+                self.note(f'unknown key "{key}"', *(merge or [known_names("known", known, key), *deeper]))
         return Fields(self)
 
     @staticmethod
@@ -177,6 +182,15 @@ def read_document(document: Document, read: Callable[[Node], T]) -> T:
         others = [problem for problem in problems if problem.file != document.file]
         raise DocumentError([*sorted(own, key=lambda problem: problem.line or 0), *others])
     return cast(T, value)
+
+
+def _places_below(key: str, below: Mapping[str, Collection[str]]) -> list[str]:
+    """
+    >>> _places_below("on_rejct", {"target": ["region"], "settings": ["workers", "on_reject"]})
+    ['there is "on_reject" under settings:']
+    """
+    near = ((part, get_close_matches(key.lower(), names, n=1, cutoff=_SURELY_MEANT)) for part, names in below.items())
+    return [f'there is "{found[0]}" under {part}:' for part, found in near if found]
 
 
 def _is_scalar(value: Any) -> bool:

@@ -17,7 +17,7 @@ from migrator.mapping.document import FIXED_ITEMS, load_mapping, read_version
 from migrator.mapping.model import Mapping, TableDefinition
 from migrator.mapping.templates import BUILTINS
 from migrator.node import Node, describe, read_document
-from migrator.run.settings import Settings, default_settings, read_settings
+from migrator.run.settings import SETTINGS, Settings, default_settings, read_settings
 from migrator.source.paths import COMPANIONS, is_remote, require_key
 from migrator.target.session import TargetSettings
 from migrator.yamlfile import Filled, load_yaml
@@ -68,7 +68,7 @@ def load_plan(path: str | Path) -> Plan:
 def _read_plan(node: Node) -> Plan:
     if isinstance(node.value, dict) and "table" in node.value and "mappings" not in node.value:
         node.refuse("this is a mapping", "name the plan that lists it under mappings:")
-    fields = node.fields(*PLAN_KEYS)
+    fields = node.fields(*PLAN_KEYS, below={"settings": SETTINGS, "target": TARGET_KEYS})
     fields.get("version", read_version, 1)
     name = fields.need("name", _name)
     sources = fields.need("source", _sources)

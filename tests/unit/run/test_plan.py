@@ -16,7 +16,7 @@ from migrator.errors import DocumentError
 from migrator.run import plan as plan_module
 from migrator.run import settings as settings_module
 from migrator.run.increments import ByHash, ByWatermark, DeleteLimit
-from migrator.run.plan import load_plan
+from migrator.run.plan import PLAN_KEYS, load_plan
 from migrator.run.settings import Settings
 from migrator.run.unattended import CloudWatch, Command, Metrics
 from migrator.target.session import TargetSettings
@@ -232,6 +232,14 @@ def test_entities_keep_their_order(load):
         (
             {"target": "{regoin: x}"},
             ['target: unknown key "regoin"\n  known: region, endpoint_url, profile, role_arn.  Did you mean "region"?'],
+        ),
+        (
+            {"incremental": "hash"},
+            [f'unknown key "incremental"\n  known: {", ".join(PLAN_KEYS)}\n  there is "incremental" under settings:'],
+        ),
+        (
+            {"regin": "eu-west-1"},
+            [f'unknown key "regin"\n  known: {", ".join(PLAN_KEYS)}\n  there is "region" under target:'],
         ),
         (
             {"settings": "{batch_size: 26}"},
