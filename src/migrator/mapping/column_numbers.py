@@ -13,6 +13,9 @@ from migrator.mapping.column_wires import Column, Wires
 from migrator.mapping.counts import Counts, Listed
 from migrator.mapping.wirevalues import OPENINGS, number
 
+# Bytes as integers: to look for them takes a tenth of what it takes for bytes, which are tried as an integer first.
+_EXPONENT, _NO_NUMBER = b"en"
+_MINUS_ZERO = b"-0,"
 _SHAPES_MAX = 4096
 # Every digit but 0 alike, and every digit
 _SHAPES = bytes.maketrans(b"23456789", b"1" * 8)
@@ -23,7 +26,7 @@ def numbers(column: Column) -> Wires:
     """Integers and REALs. Raises RowRejected."""
     # What follows the last makes it like the others.
     spelled = (orjson.dumps(column)[1:-1] + b",").replace(b".0,", b",")
-    if b"e" in spelled or b"n" in spelled or b"-0," in spelled:  # an exponent, no number at all, or zero with a minus
+    if _EXPONENT in spelled or _NO_NUMBER in spelled or spelled.find(_MINUS_ZERO) >= 0:
         return odd_numbers(column)
     spelled = spelled[:-1]
     values = spelled.split(b",")

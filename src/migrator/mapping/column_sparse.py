@@ -7,7 +7,7 @@ from itertools import compress, repeat
 from operator import is_not
 
 from migrator.mapping.column_wires import Column, Wires
-from migrator.mapping.columns import BETWEEN, dumped_texts, parted, texts
+from migrator.mapping.columns import BACKSLASH, BETWEEN, dumped_texts, parted, texts
 from migrator.mapping.counts import Summed
 from migrator.mapping.wirevalues import OPENINGS
 
@@ -35,7 +35,7 @@ def spread(form: Callable[[Column], Wires]) -> Sparse:
 def sparse_texts(column: Column, before: bytes, absent: bytes) -> tuple[list[bytes], Summed]:
     """Texts: written with null for None, what belongs there is put in for all rows at once."""
     dumped = BETWEEN + dumped_texts(column)
-    if b"\\" in dumped:
+    if BACKSLASH in dumped:
         return spread(texts)(column, before, absent)
     text, null = BETWEEN + b'"', BETWEEN + b"null"
     given = len(column) - dumped.count(null)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from migrator.mapping.counts import Counts, Summed
 
@@ -13,7 +15,7 @@ Column = Sequence[Any]
 _Piece = bytes | Sequence[bytes]
 
 
-class Wires(NamedTuple):
+class Wires(Struct, frozen=True):
     """The values of a column, in pieces: what all rows have in common, and columns of what they have not.
 
     Their surplus is told in the same way, and worked out where it is asked. A closing bracket of each is left to what

@@ -26,6 +26,8 @@ _NUMBERS = frozenset((int, float))
 
 #: Where it indents, orjson writes this between the members of a list. JSON escapes a line's end, so no member holds it.
 BETWEEN = b",\n  "
+#: As an integer, which is looked for in a tenth of the time.
+(BACKSLASH,) = b"\\"
 # Longer texts are parted in half the time by looking for line ends alone.
 _LONG_BYTES = 100
 _BOOLEANS = tuple(OPENINGS["BOOL"] + value for value in (b"false", b"true"))
@@ -90,7 +92,7 @@ class _EscapeSurplus(Struct, frozen=True):
 def texts(column: Column) -> Wires:
     dumped = dumped_texts(column)
     values = parted(dumped, len(column))
-    if b"\\" not in dumped:
+    if BACKSLASH not in dumped:
         return Wires((OPENINGS["S"], values))
     values_bytes = len(dumped) - (len(column) - 1) * len(BETWEEN)
     return Wires((OPENINGS["S"], values), -len('""'), (_EscapeSurplus(values, values_bytes, column),))
