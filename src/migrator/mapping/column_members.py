@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, compress, repeat
 from operator import add
 from typing import Any
@@ -66,7 +67,7 @@ class Named:
             self._sparse[name] = column
 
     def _before(self, name: str) -> bytes:
-        return (b"}," if self._pieces or self._in_order else b"{") + orjson.dumps(name) + b":"
+        return _before(name, bool(self._pieces) or self._in_order)
 
     def maps(self) -> Wires:
         if self._later and not self._pieces:
@@ -105,6 +106,12 @@ class Named:
             present = [is_there(self._sparse[key.name]) for key in index.key_attributes if key.name in self._sparse]
             places = map(add, places, map(all, zip(*present, strict=True)) if present else repeat(1))
         return places
+
+
+@lru_cache(maxsize=1_024)
+def _before(name: str, follows: bool) -> bytes:
+    """What stands before a value; `follows`: something stands before that."""
+    return (b"}," if follows else b"{") + orjson.dumps(name) + b":"
 
 
 def lists(counts: Sequence[int], members: Wires) -> Wires:

@@ -48,12 +48,14 @@ class Wires(Struct, frozen=True):
 def _merged(*pieces: _Piece) -> list[_Piece]:
     """Neighbours that all rows have in common are one."""
     merged: list[_Piece] = []
+    same: list[bytes] = []
     for piece in pieces:
-        if isinstance(piece, bytes) and merged and isinstance(merged[-1], bytes):
-            merged[-1] += piece
+        if type(piece) is bytes:
+            same.append(piece)
         else:
-            merged.append(piece)
-    return merged
+            merged += (b"".join(same), piece) if same else (piece,)
+            same = []
+    return [*merged, b"".join(same)] if same else merged
 
 
 def _joined(pieces: Iterable[_Piece], count: int) -> list[bytes]:
