@@ -51,7 +51,7 @@ def measure(case: Case, rows: int, folder: Path) -> None:
         refuse_rejects(encoder.encode_rows(batch))
 
         def encode_plainly() -> None:
-            for row in map(encoder.row, batch):
+            for row in map(encoder.layout.row, batch):
                 for _, item in renderer.render(row).items:
                     encode_item(item, mapping.table)
 

@@ -43,7 +43,7 @@ from migrator.mapping.wirevalues import (
     text_of,
 )
 from migrator.source.read import Read
-from migrator.source.rows import RawRow, Row
+from migrator.source.rows import Layout, RawRow
 
 #: What becomes of a row; a rejection is handed over, not raised.
 Outcome = EncodedRow | RowRejected
@@ -55,7 +55,7 @@ class EntityEncoder(Struct, frozen=True):
 
     encode_rows: EncodeRows
     encode_items: EncodeItems  #: nearly always possible, and half the work
-    row: Callable[[RawRow], Row]
+    layout: Layout  #: of the raw rows
     is_canonical: bool  #: `canonical.wire_digest` may be asked of what `encode_items` gives
 
 
@@ -75,12 +75,12 @@ def compile_entity(
     With `canonical` they stand as they are digested, wherever the entity allows it without a look at each.
     """
     rows = RawRows.of(entity, read)
-    row = rows.layout.row
+    layout = rows.layout
     renderer = EntityRenderer(entity, read, table, context, validate=validate)
 
     def plain(raw: RawRow) -> Outcome:
         try:
-            rendered = renderer.render(row(raw))
+            rendered = renderer.render(layout.row(raw))
         except RowRejected as reject:
             return reject
         items = tuple((position, encode_item(item, table)) for position, item in rendered.items)
@@ -91,10 +91,10 @@ def compile_entity(
         encode_rows = _generate(entity, rows, table, context, plain)
     except (NotWorthIt, RowRejected, UnicodeEncodeError):
         # Whatever is wrong with the mapping rejects rows, and the plain renderer says which.
-        return EntityEncoder(lambda raws: [plain(raw) for raw in raws], no_items, row, is_canonical=False)
+        return EntityEncoder(lambda raws: [plain(raw) for raw in raws], no_items, layout, is_canonical=False)
     canonical = canonical and is_spelled_alike(entity)
     encode_items = compile_columns(entity, rows, table, identities=identities, by_name=canonical)
-    return EntityEncoder(encode_rows, encode_items, row, canonical)
+    return EntityEncoder(encode_rows, encode_items, layout, canonical)
 
 
 #: What generated code calls by name

@@ -102,7 +102,9 @@ def digests_of(items: EncodedItems) -> list[bytes]:
 def key_of(wire: bytes, table: TableDefinition) -> bytes:
     """The key of an item, by its wire, as a ledger writes it."""
     item = orjson.loads(wire)
-    return key_text(from_wire({key.name: item[key.name] for key in table.key_attributes}), table).encode("ascii")
+    if any(key.type == "B" for key in table.key_attributes):  # nothing else is spelled otherwise on the wire
+        item = from_wire({key.name: item[key.name] for key in table.key_attributes})
+    return key_text(item, table).encode("ascii")
 
 
 def row_name(source_key: Iterable[SqliteValue]) -> bytes:

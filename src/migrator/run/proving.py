@@ -155,7 +155,7 @@ class _Prover:
             for place, item in outcome.items:
                 yield _item_record(self._segment, position, source_key, place, orjson.loads(item.wire))
             if self._watched:
-                values = self._encoder.row(raw).values
+                values = self._encoder.layout.row(raw).values
                 yield from _unique_records(self._segment, position, source_key, self._watched, values)
 
 

@@ -150,7 +150,7 @@ class _Part:
         )
 
     def _row(self, raw: RawRow) -> Row:
-        return self._encoder.row(raw)
+        return self._encoder.layout.row(raw)
 
     def _put_batch(self, rows: list[RawRow]) -> int:
         """How many of the rows were taken: all, unless one reject was too much."""
@@ -180,7 +180,7 @@ class _Part:
         )
 
     def _name(self, rows: Sequence[RawRow], place: int) -> bytes:
-        return row_name(self._row(rows[place]).key) if rows else NAMELESS
+        return row_name(self._encoder.layout.key_of(rows[place])) if rows else NAMELESS
 
     def _by_columns(self, rows: list[RawRow]) -> Sequence[EncodedItem] | None:
         """None where a row is odd. It is seldom alone: after each refusal twice as many batches are not tried."""

@@ -70,10 +70,14 @@ class Layout(Struct, frozen=True):
     length: int
     children: tuple[tuple[int, Layout], ...]  #: for each child read where its rows stand, and how each is laid out
 
+    def key_of(self, raw: RawRow) -> tuple[SqliteValue, ...]:
+        """The source key's values."""
+        return tuple([raw[n] for n in self.key])
+
     def row(self, raw: RawRow) -> Row:
         return Row(
             values=tuple([raw[n] for n in self.values]),
-            key=tuple([raw[n] for n in self.key]),
+            key=self.key_of(raw),
             conditions=tuple([raw[n] for n in self.conditions]),
             rowid=None if self.rowid is None else raw[self.rowid],
             children=[LaidOut(raw[n], layout) for n, layout in self.children],

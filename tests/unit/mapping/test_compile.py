@@ -117,7 +117,7 @@ def test_the_wire_is_what_botocore_would_send_and_boto3_would_read(case):
     renderer = EntityRenderer(case.entity, case.read, case.table, CONTEXT)
     for raw, outcome in zip(case.rows, encoder.encode_rows(case.rows), strict=True):
         if isinstance(outcome, EncodedRow):
-            rendered = [item.attributes for _, item in renderer.render(encoder.row(raw)).items]
+            rendered = [item.attributes for _, item in renderer.render(encoder.layout.row(raw)).items]
             encoded = [item for _, item in outcome.items]
             assert [json.loads(item.wire) for item in encoded] == list(map(as_botocore_sends, rendered))
             assert [read_by_boto3(item.attributes) for item in encoded] == list(map(read_by_boto3, rendered))
