@@ -110,9 +110,8 @@ class EncodedItems(Sequence[EncodedItem]):
     @property
     def size_bytes(self) -> int:
         """Of all of them, by DynamoDB's own size rules."""
-        if self.sizes is not None:
-            return self.sizes.total()
-        return sum(item.size_bytes for item in self)
+        sizes = _Read(self.wires) if self.sizes is None else self.sizes
+        return sizes.total()
 
     @overload
     def __getitem__(self, place: int) -> EncodedItem: ...

@@ -78,19 +78,20 @@ def _iter_given(table: str, base: LedgerFile, others: Iterable[UnitRow], draft: 
 def _left_of(name: UnitName, base: LedgerFile, part: int, draft: Draft, segments: Iterable[int]) -> Iterable[Stray]:
     """What the part has, and its rows' segments do not give."""
     parts = [number for segment in segments for number in draft.parts_of_segment(segment)]
-    same_keys = {page.keys for number in parts for page in draft.iter_pages(number)}
-    if all(page.keys in same_keys for page in base.iter_pages(part)):
+    now = [page for number in parts for page in draft.iter_pages(number)]
+    then = list(base.iter_pages(part))
+    if {page.keys for page in then} <= {page.keys for page in now}:
         return ()  # rows have changed, and no key
-    given = [digest for number in parts for page in draft.iter_pages(number) for digest in page.split_digests()]
-    before = [digest for page in base.iter_pages(part) for digest in page.split_digests()]
+    given = [digest for page in now for digest in page.split_digests()]
+    before = [digest for page in then for digest in page.split_digests()]
     left = _left(before, given)
     rows: dict[bytes, bytes] = {}  # by key
     first = 0
-    for page in base.iter_pages(part) if left else ():
+    for page in then if left else ():
         keys, names, end = page.split_keys(), page.split_names(), first + len(page)
         rows.update((keys[n - first], names[n - first]) for n in left if first <= n < end)
         first = end
-    for page in (page for number in parts for page in draft.iter_pages(number)) if rows else ():
+    for page in now if rows else ():
         for key in rows.keys() & page.split_keys():
             del rows[key]
     return (Stray(name.table, key.decode("ascii"), name.entity, name.source, row) for key, row in rows.items())

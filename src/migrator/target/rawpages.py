@@ -22,7 +22,7 @@ def create_raw_client(settings: TargetSettings) -> Any:
     return client_of(session, settings)
 
 
-class _RawParser(JSONParser):  # type: ignore[misc]  # botocore comes without types
+class _RawParser(JSONParser):  # type: ignore[misc]  # botocore has no types
     def _do_parse(self, response: Any, shape: Any) -> Any:
         parsed = orjson.loads(response["body"])
         if key := parsed.get("LastEvaluatedKey"):
@@ -31,6 +31,6 @@ class _RawParser(JSONParser):  # type: ignore[misc]  # botocore comes without ty
         return parsed
 
 
-class _RawParsers(ResponseParserFactory):  # type: ignore[misc]  # the same
+class _RawParsers(ResponseParserFactory):  # type: ignore[misc]  # botocore has no types
     def create_parser(self, protocol_name: str) -> Any:
         return _RawParser(**self._defaults) if protocol_name == "json" else super().create_parser(protocol_name)

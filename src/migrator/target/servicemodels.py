@@ -15,13 +15,13 @@ import orjson
 from botocore.exceptions import BotoCoreError
 
 
-class BrokenModel(BotoCoreError):  # type: ignore[misc] # botocore has no types
+class BrokenModel(BotoCoreError):  # type: ignore[misc]  # botocore has no types
     """A description of the user's own, on AWS_DATA_PATH or in ~/.aws/models. botocore would raise a ValueError."""
 
     fmt = "{path} is no JSON ({reason})"
 
 
-class ModelFiles(botocore.loaders.JSONFileLoader):  # type: ignore[misc] # the same
+class ModelFiles(botocore.loaders.JSONFileLoader):  # type: ignore[misc]  # botocore has no types
     """As botocore's, whose class it is so that `exists` stays."""
 
     def load_file(self, file_path: str) -> Any:
@@ -35,7 +35,7 @@ class ModelFiles(botocore.loaders.JSONFileLoader):  # type: ignore[misc] # the s
         return None
 
 
-class ServiceModels(botocore.loaders.Loader):  # type: ignore[misc] # the same
+class ServiceModels(botocore.loaders.Loader):  # type: ignore[misc]  # botocore has no types
     """Looks where `usual` does, AWS_DATA_PATH included. Its services are those that it was asked for.
 
     One that is not there is a DataNotFoundError.
